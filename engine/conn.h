@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* One QUIC connection on ngtcp2. Engine thread only. */
+#ifndef QS_CONN_H
+#define QS_CONN_H
+
+#include "engine.h"
+#include "tls.h"
+
+#include <ngtcp2/ngtcp2.h>
+#include <uthash.h>
+
+/* One of our connection IDs, in engine->cids. */
+struct qs_cid_entry {
+	UT_hash_handle hh;
+	uint8_t len;
+	uint8_t data[NGTCP2_MAX_CIDLEN];
+	struct qs_conn *conn;
+	struct qs_cid_entry *sibling;
+};
+
+/* What connections are shared by (client). */
+struct qs_conn_key {
+	struct qs_addr peer, source;
+	uint32_t mark;
+	char device[16];
+	const struct qs_rule *rule;
+	char name[QS_NAME_MAX]; /* verified, and SNI; "" = the address is verified */
+};
+
+struct qs_conn {
+	struct qs_tls_user user; /* first: ngtcp2's user_data is this */
+	struct qs_tls_link link;
+	struct qs_engine *engine;
+	struct qs_endpoint *endpoint;
+	ngtcp2_conn *quic;
+	struct qs_timer timer;
+	struct qs_grave grave;
+	TAILQ_ENTRY(qs_conn) link_all, link_dirty;
+	bool dirty, server, open, handshake_done, poisoned, buried;
+	enum qs_connection_state state;
+	uint64_t id, opened_ns, idle_since_ns, closing_until_ns;
+	const struct qs_rule *rule;
+	struct qs_conn_key key;
+	struct qs_addr local, peer;
+	char sni[256];
+	struct qs_cid_entry *cids;
+	struct qs_request_list waiting; /* client: connects that want a stream here */
+	unsigned n_waiting;
+	struct qs_stream_list streams, ready; /* ready: want to write */
+	unsigned n_streams, keep_alive;
+	uint64_t rx_buffered;           /* waiting for slow apps, all streams */
+	uint32_t path;                  /* index of the figures in the page */
+	uint64_t figures_ns, sent_packets, received_packets, lost_packets, sent_bytes, received_bytes, streams_total;
+	uint16_t probes[8];
+	uint64_t delivered, delivered_mark, delivered_ns, rate; /* acknowledged bytes and octets a second */
+	/* A train the kernel had no room for. */
+	struct qs_udp_train *pending;
+	uint8_t *closing_packet;
+	size_t closing_len;
+	uint64_t closing_sent_ns;
+};
+
+/* A client's connection: starts the handshake. 0 and *out, or -errno that the app shall see; `text` (size 512) gets a line if the user
+ * must mend something. The first flight goes out when the turn ends. */
+int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, struct qs_conn **out, char *text);
+/* A server's connection for this first Initial. NULL if it is none (version negotiation or a close may have been sent). */
+struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_udp_train *train, const uint8_t *packet, size_t len);
+
+struct qs_conn *qs_conn_find(struct qs_engine *engine, const uint8_t *cid, size_t len);
+/* An open or opening client connection for the key with room for one more stream, or NULL. */
+struct qs_conn *qs_conn_pool_find(struct qs_engine *engine, const struct qs_conn_key *key, unsigned *n_same);
+
+/* Reads `len` octets of packets in segments of train->segment, all for this connection. */
+void qs_conn_receive(struct qs_conn *conn, const struct qs_udp_train *train, uint8_t *data, size_t len);
+/* Writes all that can be written and sets the timer. */
+void qs_conn_write(struct qs_conn *conn);
+void qs_conn_dirty(struct qs_conn *conn);
+void qs_conn_stream_ready(struct qs_conn *conn, struct qs_stream *stream);
+
+/* Closes with what `error` says, ends all streams and waiting requests with `app_error`. */
+void qs_conn_close(struct qs_conn *conn, const ngtcp2_ccerr *error, int app_error);
+/* In good order, with NO_ERROR; there must be no stream. */
+void qs_conn_close_idle(struct qs_conn *conn);
+/* Once a second: idle client connections go. */
+void qs_conn_sweep(struct qs_conn *conn);
+/* Ends it without a word on the wire; frees it at the end of the turn. */
+void qs_conn_drop(struct qs_conn *conn, int app_error);
+void qs_conn_figures(struct qs_conn *conn);
+void qs_conn_extend_stream(struct qs_conn *conn, int64_t id, uint64_t bytes);
+void qs_conn_shutdown_stream(struct qs_conn *conn, int64_t id, uint64_t code);
+
+#endif

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/* The connection's receiving side: packets in, ngtcp2's callbacks, and what follows from them. */
+#include "conn_parts.h"
+
+#include "errmap.h"
+#include "listen.h"
+#include "log.h"
+#include "request.h"
+
+#include <errno.h>
+#include <gnutls/crypto.h>
+
+/* --- callbacks: ngtcp2 calls them from within read_pkt, writev_stream and handle_expiry --- */
+
+static void cb_rand(uint8_t *dest, size_t len, const ngtcp2_rand_ctx *ctx)
+{
+	(void)ctx;
+	if (gnutls_rnd(GNUTLS_RND_NONCE, dest, len) != 0) {
+		/* Only uses where predictability does no harm ask this way (ngtcp2_rand). */
+		for (size_t i = 0; i < len; i++)
+			dest[i] = (uint8_t)i;
+	}
+}
+
+static int cb_new_cid(ngtcp2_conn *quic, ngtcp2_cid *cid, uint8_t *token, size_t len, void *user_data)
+{
+	struct qs_conn *conn = user_data;
+
+	(void)quic;
+	(void)len;
+	if (qs_conn_cid_new(conn, cid) < 0 ||
+	    ngtcp2_crypto_generate_stateless_reset_token(token, conn->engine->reset_secret, sizeof(conn->engine->reset_secret), cid) != 0)
+		return NGTCP2_ERR_CALLBACK_FAILURE;
+	return 0;
+}
+
+static int cb_remove_cid(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user_data)
+{
+	(void)quic;
+	qs_conn_cid_remove(user_data, cid->data, cid->datalen);
+	return 0;
+}
+
+static int cb_handshake_completed(ngtcp2_conn *quic, void *user_data)
+{
+	struct qs_conn *conn = user_data;
+
+	(void)quic;
+	conn->handshake_done = true;
+	conn->state = QS_CONNECTION_OPEN;
+	conn->idle_since_ns = conn->engine->now_ns;
+	if (conn->server) {
+		qs_tls_server_name(&conn->link, conn->sni, sizeof(conn->sni));
+		/* Nothing but the client's own address keeps a client's first ID apart: it is of no use any more. */
+	}
+	qs_log("connection %llu: open, %s, alpn %s, sni %s", (unsigned long long)conn->id, conn->server ? "server" : "client",
+	       conn->rule->alpn, conn->sni);
+	return 0;
+}
+
+static int cb_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset, const uint8_t *data, size_t len,
+			  void *user_data, void *stream_user_data)
+{
+	struct qs_conn *conn = user_data;
+	struct qs_stream *stream = stream_user_data;
+
+	(void)id;
+	(void)offset;
+	/* Credit of the connection is given on arrival: an app that does not read stalls only its own stream. */
+	ngtcp2_conn_extend_max_offset(quic, len);
+	conn->received_bytes += len;
+	if (stream != NULL)
+		qs_stream_received(stream, data, len, (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0);
+	return 0;
+}
+
+static int cb_acked(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64_t len, void *user_data, void *stream_user_data)
+{
+	struct qs_conn *conn = user_data;
+	struct qs_stream *stream = stream_user_data;
+
+	(void)quic;
+	(void)id;
+	conn->delivered += len;
+	if (stream != NULL)
+		qs_stream_acked(stream, offset + len);
+	return 0;
+}
+
+static int cb_stream_open(ngtcp2_conn *quic, int64_t id, void *user_data)
+{
+	struct qs_conn *conn = user_data;
+
+	if (!conn->server || !ngtcp2_is_bidi_stream(id)) {
+		ngtcp2_conn_shutdown_stream(quic, 0, id, QS_APP_REFUSED);
+		return 0;
+	}
+	qs_listener_deliver(conn, id);
+	return 0;
+}
+
+static int cb_stream_close(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t code, void *user_data, void *stream_user_data)
+{
+	struct qs_conn *conn = user_data;
+	struct qs_stream *stream = stream_user_data;
+
+	(void)flags;
+	(void)code;
+	conn->lost_packets += ngtcp2_conn_get_stream_loss_count(quic, id);
+	if (conn->server && ngtcp2_is_bidi_stream(id) && !ngtcp2_conn_is_local_stream(quic, id))
+		ngtcp2_conn_extend_max_streams_bidi(quic, 1);
+	if (stream != NULL)
+		qs_stream_closed(stream);
+	qs_conn_dirty(conn);
+	return 0;
+}
+
+static int cb_stream_reset(ngtcp2_conn *quic, int64_t id, uint64_t final_size, uint64_t code, void *user_data, void *stream_user_data)
+{
+	struct qs_conn *conn = user_data;
+	struct qs_stream *stream = stream_user_data;
+
+	(void)quic;
+	(void)id;
+	(void)final_size;
+	if (stream != NULL) {
+		bool exchanged = stream->tx_acked > 0 || stream->rx_bytes > 0 ||
+				 atomic_load_explicit(&qs_pages_slot(&conn->engine->pages, stream->slot)->received_bytes,
+						      memory_order_relaxed) > 0;
+
+		if (code == QS_APP_REFUSED)
+			conn->engine->totals.streams_refused++;
+		qs_stream_fail(stream, qs_errmap_stream(code, exchanged), QS_APP_RESET);
+	}
+	return 0;
+}
+
+static int cb_more_streams(ngtcp2_conn *quic, uint64_t max, void *user_data)
+{
+	(void)quic;
+	(void)max;
+	qs_conn_dirty(user_data);
+	return 0;
+}
+
+static int cb_more_stream_data(ngtcp2_conn *quic, int64_t id, uint64_t max, void *user_data, void *stream_user_data)
+{
+	struct qs_stream *stream = stream_user_data;
+
+	(void)quic;
+	(void)id;
+	(void)max;
+	if (stream != NULL) {
+		stream->tx_blocked = false;
+		qs_conn_stream_ready(user_data, stream);
+	}
+	return 0;
+}
+
+static int cb_path_validation(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_path *path, const ngtcp2_path *old,
+			      ngtcp2_path_validation_result result, void *user_data)
+{
+	struct qs_conn *conn = user_data;
+
+	(void)quic;
+	(void)flags;
+	(void)old;
+	if (result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS) {
+		qs_addr_from_sockaddr(&conn->peer, (const struct sockaddr *)path->remote.addr, path->remote.addrlen);
+		qs_addr_from_sockaddr(&conn->local, (const struct sockaddr *)path->local.addr, path->local.addrlen);
+	}
+	return 0;
+}
+
+#define COMMON_CALLBACKS                                                    \
+	.recv_crypto_data = qs_tls_recv_crypto_data,                        \
+	.handshake_completed = cb_handshake_completed,                      \
+	.encrypt = ngtcp2_crypto_encrypt_cb,                                \
+	.decrypt = ngtcp2_crypto_decrypt_cb,                                \
+	.hp_mask = ngtcp2_crypto_hp_mask_cb,                                \
+	.recv_stream_data = cb_stream_data,                                 \
+	.acked_stream_data_offset = cb_acked,                               \
+	.stream_open = cb_stream_open,                                      \
+	.stream_close = cb_stream_close,                                    \
+	.stream_reset = cb_stream_reset,                                    \
+	.extend_max_stream_data = cb_more_stream_data,                      \
+	.rand = cb_rand,                                                    \
+	.get_new_connection_id = cb_new_cid,                                \
+	.remove_connection_id = cb_remove_cid,                              \
+	.update_key = ngtcp2_crypto_update_key_cb,                          \
+	.path_validation = cb_path_validation,                              \
+	.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,  \
+	.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb, \
+	.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb, \
+	.version_negotiation = ngtcp2_crypto_version_negotiation_cb
+
+const ngtcp2_callbacks qs_conn_client_callbacks = {
+	COMMON_CALLBACKS,
+	.client_initial = ngtcp2_crypto_client_initial_cb,
+	.recv_retry = ngtcp2_crypto_recv_retry_cb,
+	.extend_max_local_streams_bidi = cb_more_streams,
+};
+
+const ngtcp2_callbacks qs_conn_server_callbacks = {
+	COMMON_CALLBACKS,
+	.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
+};
+
+/* --- packets --- */
+
+static void read_failed(struct qs_conn *conn, int rv)
+{
+	ngtcp2_ccerr error;
+	const ngtcp2_ccerr *received;
+
+	switch (rv) {
+	case NGTCP2_ERR_DRAINING:
+		received = ngtcp2_conn_get_ccerr(conn->quic);
+		qs_log("connection %llu: closed by the peer: %s", (unsigned long long)conn->id, qs_errmap_text(received));
+		qs_conn_linger(conn, qs_errmap_close(received, true, conn->handshake_done));
+		return;
+	case NGTCP2_ERR_CLOSING:
+		return;
+	case NGTCP2_ERR_DROP_CONN:
+	case NGTCP2_ERR_RETRY: /* nothing here asks for a Retry */
+		qs_conn_drop(conn, ECONNREFUSED);
+		return;
+	case NGTCP2_ERR_CRYPTO:
+		ngtcp2_ccerr_set_tls_alert(&error, ngtcp2_conn_get_tls_alert(conn->quic), NULL, 0);
+		break;
+	default:
+		ngtcp2_ccerr_set_liberr(&error, rv, NULL, 0);
+		break;
+	}
+	qs_conn_close(conn, &error, qs_errmap_close(&error, false, conn->handshake_done));
+}
+
+static void read_train(struct qs_conn *conn, const struct qs_udp_train *train, uint8_t *data, size_t len)
+{
+	ngtcp2_pkt_info pi = {.ecn = train->ecn};
+	struct sockaddr_storage local = train->local, remote = train->remote;
+	ngtcp2_path path = {
+		.local = {.addr = (ngtcp2_sockaddr *)&local, .addrlen = train->local_len},
+		.remote = {.addr = (ngtcp2_sockaddr *)&remote, .addrlen = train->remote_len},
+	};
+
+	for (size_t at = 0; at < len; at += train->segment) {
+		size_t n = len - at < train->segment ? len - at : train->segment;
+		int rv = ngtcp2_conn_read_pkt(conn->quic, &path, &pi, data + at, n, conn->engine->now_ns);
+
+		conn->received_packets++;
+		if (rv != 0) {
+			read_failed(conn, rv);
+			return;
+		}
+	}
+}
+
+void qs_conn_receive(struct qs_conn *conn, const struct qs_udp_train *train, uint8_t *data, size_t len)
+{
+	if (conn->poisoned || conn->buried)
+		return;
+	if (conn->state == QS_CONNECTION_CLOSING) {
+		qs_conn_repeat_close(conn);
+		return;
+	}
+	QS_GUARDED(conn, read_train(conn, train, data, len));
+	qs_conn_dirty(conn);
+}
+
+void qs_conn_serve_waiting(struct qs_conn *conn)
+{
+	while (conn->n_waiting > 0 && conn->state == QS_CONNECTION_OPEN && !conn->poisoned) {
+		struct qs_request *request = TAILQ_FIRST(&conn->waiting);
+		bool room = ngtcp2_conn_get_streams_bidi_left(conn->quic) > 0;
+
+		TAILQ_REMOVE(&conn->waiting, request, link);
+		conn->n_waiting--;
+		request->conn = NULL;
+		TAILQ_INSERT_TAIL(&conn->engine->requests, request, link);
+		if (!room || !qs_request_complete(request, conn))
+			qs_request_route(request);
+	}
+}
+
+void qs_conn_keep_alive(struct qs_conn *conn)
+{
+	uint64_t every = conn->rule->keep_alive_ns ? conn->rule->keep_alive_ns : conn->rule->idle_timeout_ns / 3;
+	unsigned want = conn->n_streams > 0;
+
+	if (want == conn->keep_alive)
+		return;
+	conn->keep_alive = want;
+	ngtcp2_conn_set_keep_alive_timeout(conn->quic, want ? every : UINT64_MAX);
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/* UDP endpoints: datagrams in to their connections, trains out. */
+
+/*
+ * Theory. A server endpoint is bound to what the app's TCP socket was bound to (or to the rule's endpoint) and is shared by the
+ * listeners of that address; a client endpoint is shared by all connections of one source address, mark and device.
+ * Each segment of a train is looked up by its DCID, since a train of GRO may hold packets of several connections; runs of
+ * segments of one connection are read in one go.
+ */
+#include "listen.h"
+
+#include "cid.h"
+#include "conn.h"
+#include "log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define BATCHES_A_TURN 4
+
+/* The connection of one packet, a new one for a first Initial; NULL = nobody's. */
+static struct qs_conn *find_owner(struct qs_endpoint *endpoint, const struct qs_udp_train *train, const uint8_t *packet, size_t len)
+{
+	ngtcp2_version_cid vc;
+	struct qs_conn *conn;
+	uint8_t buf[256];
+	ngtcp2_ssize n;
+	int rv = ngtcp2_pkt_decode_version_cid(&vc, packet, len, QS_CID_LEN);
+
+	if (rv == 0) {
+		conn = qs_conn_find(endpoint->engine, vc.dcid, vc.dcidlen);
+		if (conn == NULL && endpoint->server && vc.version != 0)
+			conn = qs_conn_accept(endpoint, train, packet, len);
+		return conn;
+	}
+	if (rv == NGTCP2_ERR_VERSION_NEGOTIATION && endpoint->server && len >= 1200) {
+		static const uint32_t versions[] = {NGTCP2_PROTO_VER_V1, NGTCP2_PROTO_VER_V2};
+		struct qs_udp_train answer = *train;
+
+		n = ngtcp2_pkt_write_version_negotiation(buf, sizeof(buf), 0x5a, vc.scid, vc.scidlen, vc.dcid, vc.dcidlen, versions, 2);
+		if (n > 0) {
+			answer.data = buf;
+			answer.len = answer.segment = (size_t)n;
+			answer.ecn = 0;
+			qs_udp_send(&endpoint->udp, &answer);
+		}
+	}
+	return NULL;
+}
+
+/* Short header packets of one connection mostly come in a row: the first octets tell without a look-up. */
+static bool same_dcid(const uint8_t *a, const uint8_t *b, size_t len)
+{
+	return len > 1 + QS_CID_LEN && !(a[0] & 0x80) && !(b[0] & 0x80) && memcmp(a + 1, b + 1, QS_CID_LEN) == 0;
+}
+
+static void dispatch(struct qs_endpoint *endpoint, struct qs_udp_train *train)
+{
+	for (size_t at = 0; at < train->len;) {
+		uint8_t *first = train->data + at;
+		size_t n = train->len - at < train->segment ? train->len - at : train->segment, run = n;
+		struct qs_conn *conn = find_owner(endpoint, train, first, n);
+
+		while (at + run < train->len) {
+			size_t left = train->len - at - run;
+
+			n = left < train->segment ? left : train->segment;
+			if (!same_dcid(first, first + run, n))
+				break;
+			run += n;
+		}
+		if (conn != NULL)
+			qs_conn_receive(conn, train, first, run);
+		else
+			endpoint->udp.dropped_datagrams++;
+		at += run;
+	}
+}
+
+/* A connection that is opening and whose first flight met a closed port. The quoted packet must be ours. */
+static void refused(struct qs_endpoint *endpoint, const struct sockaddr_storage *remote, int error, const uint8_t *quoted, size_t len)
+{
+	struct qs_addr addr;
+	struct qs_conn *conn;
+
+	if (qs_addr_from_sockaddr(&addr, (const struct sockaddr *)remote, sizeof(*remote)) < 0)
+		return;
+	TAILQ_FOREACH(conn, &endpoint->engine->conns, link_all) {
+		const ngtcp2_cid *dcid;
+
+		if (conn->server || conn->endpoint != endpoint || conn->state != QS_CONNECTION_HANDSHAKE || conn->poisoned ||
+		    memcmp(&conn->peer, &addr, sizeof(addr)) != 0)
+			continue;
+		dcid = ngtcp2_conn_get_client_initial_dcid(conn->quic);
+		if (len < 6 + dcid->datalen || quoted[5] != dcid->datalen || memcmp(quoted + 6, dcid->data, dcid->datalen) != 0)
+			continue;
+		conn->engine->totals.connections_failed++;
+		qs_conn_drop(conn, error);
+		return;
+	}
+}
+
+static void read_errors(struct qs_endpoint *endpoint)
+{
+	struct sockaddr_storage remote;
+	uint8_t quoted[64];
+	size_t len;
+	int error;
+
+	while (qs_udp_error(&endpoint->udp, &remote, &error, quoted, sizeof(quoted), &len) == 1) {
+		if (!endpoint->server && (error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH))
+			refused(endpoint, &remote, error, quoted, len);
+	}
+}
+
+static void drain_pending(struct qs_endpoint *endpoint)
+{
+	struct qs_conn *conn;
+
+	TAILQ_FOREACH(conn, &endpoint->engine->conns, link_all) {
+		struct qs_udp_train *train = conn->pending;
+
+		if (conn->endpoint != endpoint || train == NULL)
+			continue;
+		conn->pending = NULL;
+		if (!qs_endpoint_send(endpoint, conn, train)) {
+			free(train);
+			return;
+		}
+		free(train);
+		qs_conn_dirty(conn);
+	}
+	endpoint->want_out = false;
+	qs_source_modify(endpoint->engine, &endpoint->source, EPOLLIN);
+}
+
+static void endpoint_event(struct qs_source *source, uint32_t events)
+{
+	struct qs_endpoint *endpoint = qs_container(source, struct qs_endpoint, source);
+	struct qs_engine *engine = endpoint->engine;
+
+	if (events & EPOLLERR)
+		read_errors(endpoint);
+	if (events & EPOLLOUT)
+		drain_pending(endpoint);
+	for (int i = 0; i < BATCHES_A_TURN && source->fd >= 0; i++) {
+		int n = qs_udp_receive(&endpoint->udp, &engine->batch);
+
+		if (n <= 0)
+			break;
+		for (unsigned k = 0; k < (unsigned)n; k++)
+			dispatch(endpoint, &engine->batch.trains[k]);
+		if (n < (int)QS_UDP_BATCH)
+			break;
+	}
+}
+
+bool qs_endpoint_send(struct qs_endpoint *endpoint, struct qs_conn *conn, const struct qs_udp_train *train)
+{
+	ssize_t n = qs_udp_send(&endpoint->udp, train);
+	size_t left;
+
+	if (n < 0) {
+		qs_log("connection %llu: sending failed: %s", (unsigned long long)conn->id, strerrorname_np((int)-n));
+		return true; /* lost, as on any path: timeouts judge it */
+	}
+	left = train->len - (size_t)n;
+	if (left == 0)
+		return true;
+	conn->pending = malloc(sizeof(*conn->pending) + left);
+	if (conn->pending != NULL) {
+		*conn->pending = *train;
+		conn->pending->data = (uint8_t *)(conn->pending + 1);
+		conn->pending->len = left;
+		memcpy(conn->pending->data, train->data + n, left);
+	}
+	if (!endpoint->want_out) {
+		endpoint->want_out = true;
+		qs_source_modify(endpoint->engine, &endpoint->source, EPOLLIN | EPOLLOUT);
+	}
+	return false;
+}
+
+static int endpoint_open(struct qs_engine *engine, const struct qs_addr *address, const struct qs_udp_options *options, bool server,
+			 struct qs_endpoint **out)
+{
+	struct qs_endpoint *endpoint = calloc(1, sizeof(*endpoint));
+	struct sockaddr_storage sa;
+	int rv;
+
+	if (endpoint == NULL)
+		return -ENOMEM;
+	qs_addr_to_sockaddr(address, address->family, &sa);
+	rv = qs_udp_open(&endpoint->udp, (struct sockaddr *)&sa, options);
+	if (rv < 0) {
+		free(endpoint);
+		return rv;
+	}
+	endpoint->engine = engine;
+	endpoint->server = server;
+	endpoint->address = *address;
+	endpoint->mark = options->mark;
+	snprintf(endpoint->device, sizeof(endpoint->device), "%s", options->device ? options->device : "");
+	endpoint->source = (struct qs_source){.fd = endpoint->udp.fd, .fn = endpoint_event};
+	rv = qs_source_add(engine, &endpoint->source, EPOLLIN);
+	if (rv < 0) {
+		qs_udp_close(&endpoint->udp);
+		free(endpoint);
+		return rv;
+	}
+	TAILQ_INSERT_TAIL(&engine->endpoints, endpoint, link);
+	*out = endpoint;
+	return 0;
+}
+
+int qs_endpoint_client(struct qs_engine *engine, int family, const struct qs_addr *source, uint32_t mark, const char *device,
+		       struct qs_endpoint **out)
+{
+	struct qs_udp_options options = {.mark = mark, .device = device};
+	struct qs_addr address = *source;
+	struct qs_endpoint *endpoint;
+
+	if (address.family == 0)
+		address = (struct qs_addr){.family = (uint16_t)family};
+	TAILQ_FOREACH(endpoint, &engine->endpoints, link) {
+		if (!endpoint->server && memcmp(&endpoint->address, &address, sizeof(address)) == 0 && endpoint->mark == mark &&
+		    strcmp(endpoint->device, device) == 0) {
+			*out = endpoint;
+			return 0;
+		}
+	}
+	return endpoint_open(engine, &address, &options, false, out);
+}
+
+int qs_endpoint_server(struct qs_engine *engine, const struct qs_addr *address, const struct qs_rule *rule, struct qs_endpoint **out)
+{
+	struct qs_udp_options options = {0};
+	struct qs_endpoint *endpoint;
+	int rv;
+
+	TAILQ_FOREACH(endpoint, &engine->endpoints, link) {
+		if (endpoint->server && memcmp(&endpoint->address, address, sizeof(*address)) == 0) {
+			/* Several listening sockets of one program (SO_REUSEPORT) share it; another rule can't. */
+			if (endpoint->rule != rule)
+				return -EADDRINUSE;
+			*out = endpoint;
+			return 0;
+		}
+	}
+	rv = endpoint_open(engine, address, &options, true, out);
+	if (rv == 0)
+		(*out)->rule = rule;
+	return rv;
+}
+
+static void endpoint_grave(struct qs_grave *grave)
+{
+	free(qs_container(grave, struct qs_endpoint, grave));
+}
+
+void qs_endpoint_release(struct qs_endpoint *endpoint)
+{
+	struct qs_engine *engine = endpoint->engine;
+
+	if (endpoint->n_listeners > 0 || endpoint->n_conns > 0)
+		return;
+	engine->totals.datagrams_sent += endpoint->udp.sent_datagrams;
+	engine->totals.datagrams_received += endpoint->udp.received_datagrams;
+	engine->totals.datagrams_dropped += endpoint->udp.dropped_datagrams;
+	TAILQ_REMOVE(&engine->endpoints, endpoint, link);
+	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, endpoint->source.fd, NULL);
+	endpoint->source.fd = -1;
+	qs_udp_close(&endpoint->udp);
+	qs_engine_bury(engine, &endpoint->grave, endpoint_grave);
+}

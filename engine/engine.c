@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+/* One engine: start, loop, end. */
+
+/*
+ * Theory. One thread, one epoll set. A turn: wait; run due timers; handle events (packets are read, streams marked); read what
+ * apps wrote; give apps what came; write packets of dirty connections; free what was buried. So a burst of packets costs
+ * one acknowledgement, one write to each app, and one clock read.
+ * The objects that an event or a list may still name in this turn are freed at its end (qs_engine_bury).
+ */
+#include "engine.h"
+
+#include "conn.h"
+#include "listen.h"
+#include "log.h"
+#include "request.h"
+#include "show.h"
+#include "stream.h"
+#include "tls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EVENTS 128
+#define PROBE_NS (100 * QS_MSEC)
+#define LINGER_DEFAULT_NS (10 * QS_NSEC)
+
+static uint64_t clock_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * QS_NSEC + (uint64_t)ts.tv_nsec;
+}
+
+int qs_source_add(struct qs_engine *engine, struct qs_source *source, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.ptr = source};
+
+	return epoll_ctl(engine->epfd, EPOLL_CTL_ADD, source->fd, &event) < 0 ? -errno : 0;
+}
+
+int qs_source_modify(struct qs_engine *engine, struct qs_source *source, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.ptr = source};
+
+	return epoll_ctl(engine->epfd, EPOLL_CTL_MOD, source->fd, &event) < 0 ? -errno : 0;
+}
+
+void qs_source_close(struct qs_engine *engine, struct qs_source *source)
+{
+	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, source->fd, NULL);
+	close(source->fd);
+	source->fd = -1;
+}
+
+void qs_engine_bury(struct qs_engine *engine, struct qs_grave *grave, void (*fn)(struct qs_grave *grave))
+{
+	grave->fn = fn;
+	SLIST_INSERT_HEAD(&engine->graves, grave, link);
+}
+
+struct qs_tls_creds *qs_engine_creds(struct qs_engine *engine, const struct qs_rule *rule, char *text)
+{
+	size_t index = (size_t)(rule - engine->policy->rules);
+	struct qs_tls_error error;
+
+	if (engine->creds[index] == NULL && qs_tls_creds_new(rule, &engine->creds[index], &error) < 0) {
+		snprintf(text, 512, "%.100s:%d: %.380s", engine->policy->path, rule->line, error.text);
+		engine->creds[index] = NULL;
+	}
+	return engine->creds[index];
+}
+
+bool qs_engine_may(struct qs_engine *engine, int fd, const uint8_t *token)
+{
+	static uid_t logged[16];
+	static unsigned n_logged;
+	struct ucred cred = {.uid = (uid_t)-1};
+	socklen_t len = sizeof(cred);
+
+	if (token != NULL)
+		return qs_token_equal(token, engine->identity.token);
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	if (cred.uid == 0 || cred.uid == geteuid())
+		return true;
+	for (unsigned i = 0; i < n_logged; i++) {
+		if (logged[i] == cred.uid)
+			return false;
+	}
+	if (n_logged < sizeof(logged) / sizeof(logged[0])) {
+		logged[n_logged++] = cred.uid;
+		qs_log("uid %u was refused", (unsigned)cred.uid);
+	}
+	return false;
+}
+
+/* --- start --- */
+
+static int load_policy(struct qs_engine *engine, const char *path)
+{
+	struct qs_policy_error error = {0};
+
+	if (path == NULL)
+		return 0;
+	if (qs_policy_load(path, geteuid(), &engine->policy, &error) < 0) {
+		snprintf(engine->policy_fault, sizeof(engine->policy_fault), "%s", error.text);
+		engine->policy = NULL;
+		return 0;
+	}
+	engine->creds = calloc(engine->policy->n_rules + 1, sizeof(struct qs_tls_creds *));
+	return engine->creds != NULL ? 0 : -ENOMEM;
+}
+
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_max < QS_SLOTS_MAX + 64) {
+		limit.rlim_cur = limit.rlim_max = QS_SLOTS_MAX + 64;
+		setrlimit(RLIMIT_NOFILE, &limit); /* root may */
+	}
+}
+
+static void sweep(struct qs_timer *timer, uint64_t now_ns)
+{
+	struct qs_engine *engine = qs_container(timer, struct qs_engine, sweep);
+	struct qs_listener *listener, *next_listener;
+	struct qs_conn *conn, *next_conn;
+
+	for (listener = TAILQ_FIRST(&engine->listeners); listener != NULL; listener = next_listener) {
+		next_listener = TAILQ_NEXT(listener, link);
+		qs_listener_probe(listener);
+	}
+	for (conn = TAILQ_FIRST(&engine->conns); conn != NULL; conn = next_conn) {
+		next_conn = TAILQ_NEXT(conn, link_all);
+		qs_conn_sweep(conn);
+	}
+	qs_request_sweep(engine);
+	qs_timer_set(&engine->timers, timer, now_ns + (TAILQ_EMPTY(&engine->listeners) ? QS_NSEC : PROBE_NS));
+}
+
+static void init_lists(struct qs_engine *engine)
+{
+	SLIST_INIT(&engine->graves);
+	TAILQ_INIT(&engine->conns);
+	TAILQ_INIT(&engine->dirty);
+	TAILQ_INIT(&engine->readable);
+	TAILQ_INIT(&engine->flush);
+	TAILQ_INIT(&engine->backlog);
+	TAILQ_INIT(&engine->listeners);
+	TAILQ_INIT(&engine->endpoints);
+	TAILQ_INIT(&engine->requests);
+}
+
+static int open_status(struct qs_engine *engine)
+{
+	struct sockaddr_un addr;
+	socklen_t len = qs_control_address(&addr, engine->identity.id, QS_CHANNEL_STATUS);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, 64) < 0) {
+		close(fd);
+		return -errno;
+	}
+	engine->status_source = (struct qs_source){.fd = fd, .fn = qs_show_accept};
+	return qs_source_add(engine, &engine->status_source, EPOLLIN);
+}
+
+static int take_sockets(struct qs_engine *engine, int stream_fd, int control_fd)
+{
+	struct ucred cred = {0};
+	socklen_t len = sizeof(cred);
+	int rv;
+
+	/* A listener's peer credentials are those of the process that called listen(): the shim's. */
+	getsockopt(stream_fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	qs_show_program(cred.pid, engine->program);
+	engine->stream_source = (struct qs_source){.fd = stream_fd, .fn = qs_request_accept_stream};
+	engine->control_source = (struct qs_source){.fd = control_fd, .fn = qs_request_accept_control};
+	fcntl(stream_fd, F_SETFL, O_NONBLOCK);
+	fcntl(control_fd, F_SETFL, O_NONBLOCK);
+	rv = qs_source_add(engine, &engine->stream_source, EPOLLIN);
+	if (rv == 0)
+		rv = qs_source_add(engine, &engine->control_source, EPOLLIN);
+	if (rv == 0 && open_status(engine) < 0)
+		qs_log("no status socket: quicshim-status won't see this engine");
+	return rv;
+}
+
+int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity, bool thread, int stream_fd, int control_fd,
+		   const char *policy_path)
+{
+	int rv;
+
+	memset(engine, 0, sizeof(*engine));
+	init_lists(engine);
+	engine->identity = *identity;
+	engine->thread = thread;
+	engine->status_source.fd = engine->stream_source.fd = engine->control_source.fd = -1;
+	engine->now_ns = engine->started_ns = engine->active_ns = clock_ns();
+	engine->sweep.fn = sweep;
+	engine->backlog_timer.fn = qs_listener_retry;
+	raise_limit();
+	engine->epfd = epoll_create1(EPOLL_CLOEXEC);
+	rv = engine->epfd < 0 ? -errno : 0;
+	if (rv == 0 && (getrandom(engine->reset_secret, sizeof(engine->reset_secret), 0) < 0 ||
+			getrandom(&engine->generation, sizeof(engine->generation), 0) < 0))
+		rv = -errno;
+	if (rv == 0)
+		rv = qs_pages_init(&engine->pages, identity->id);
+	if (rv == 0)
+		rv = qs_udp_batch_init(&engine->batch);
+	if (rv == 0) {
+		engine->tx_memory = mmap(NULL, 2 * QS_UDP_TRAIN_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		rv = engine->tx_memory == MAP_FAILED ? -ENOMEM : 0;
+	}
+	if (rv == 0)
+		rv = load_policy(engine, policy_path);
+	if (rv == 0)
+		rv = take_sockets(engine, stream_fd, control_fd);
+	if (rv == 0)
+		rv = qs_timer_set(&engine->timers, &engine->sweep, engine->now_ns + PROBE_NS);
+	return rv;
+}
+
+/* --- loop --- */
+
+static bool is_idle(const struct qs_engine *engine)
+{
+	return engine->n_streams == 0 && TAILQ_EMPTY(&engine->listeners) && engine->n_requests == 0;
+}
+
+/* How long an idle engine stays: the longest linger of its rules, so that the next connection finds it warm. */
+static uint64_t linger_ns(const struct qs_engine *engine)
+{
+	uint64_t longest = 0;
+
+	if (engine->policy == NULL)
+		return LINGER_DEFAULT_NS;
+	for (unsigned i = 0; i < engine->policy->n_rules; i++) {
+		if (!engine->policy->rules[i].listen && engine->policy->rules[i].linger_ns > longest)
+			longest = engine->policy->rules[i].linger_ns;
+	}
+	return longest ? longest : LINGER_DEFAULT_NS;
+}
+
+static void wait_and_handle(struct qs_engine *engine)
+{
+	struct epoll_event events[EVENTS];
+	uint64_t next = qs_timers_next(&engine->timers), now = clock_ns();
+	struct timespec ts = {0}, *timeout = NULL;
+	int n;
+
+	if (!TAILQ_EMPTY(&engine->dirty) || !TAILQ_EMPTY(&engine->readable) || !TAILQ_EMPTY(&engine->flush)) {
+		timeout = &ts;
+	} else if (next != UINT64_MAX) {
+		uint64_t left = next > now ? next - now : 0;
+
+		ts = (struct timespec){.tv_sec = (time_t)(left / QS_NSEC), .tv_nsec = (long)(left % QS_NSEC)};
+		timeout = &ts;
+	}
+	n = epoll_pwait2(engine->epfd, events, EVENTS, timeout, NULL);
+	now = clock_ns();
+	if (now > engine->now_ns)
+		engine->now_ns = now;
+	qs_timers_run(&engine->timers, engine->now_ns);
+	for (int i = 0; i < n; i++) {
+		struct qs_source *source = events[i].data.ptr;
+
+		if (source->fd >= 0) /* an earlier event may have closed it */
+			source->fn(source, events[i].events);
+	}
+}
+
+/* The lists may grow while they are served; what is added waits for the next turn where it can't be served now. */
+static void serve_apps(struct qs_engine *engine)
+{
+	struct qs_stream *stream, *last;
+
+	last = TAILQ_LAST(&engine->flush, qs_stream_list);
+	while ((stream = TAILQ_FIRST(&engine->flush)) != NULL) {
+		bool end = stream == last;
+
+		qs_stream_push(stream);
+		if (end)
+			break;
+	}
+	last = TAILQ_LAST(&engine->readable, qs_stream_list);
+	while ((stream = TAILQ_FIRST(&engine->readable)) != NULL) {
+		bool end = stream == last;
+
+		qs_stream_pull(stream);
+		if (end)
+			break;
+	}
+}
+
+static void write_conns(struct qs_engine *engine)
+{
+	struct qs_conn *conn, *last = TAILQ_LAST(&engine->dirty, qs_conn_list);
+
+	while ((conn = TAILQ_FIRST(&engine->dirty)) != NULL) {
+		bool end = conn == last;
+
+		qs_conn_write(conn);
+		if (end)
+			break;
+	}
+}
+
+static void empty_graves(struct qs_engine *engine)
+{
+	while (!SLIST_EMPTY(&engine->graves)) {
+		struct qs_grave *grave = SLIST_FIRST(&engine->graves);
+
+		SLIST_REMOVE_HEAD(&engine->graves, link);
+		grave->fn(grave);
+	}
+}
+
+void qs_engine_run(struct qs_engine *engine)
+{
+	for (;;) {
+		wait_and_handle(engine);
+		serve_apps(engine);
+		write_conns(engine);
+		empty_graves(engine);
+		if (!is_idle(engine)) {
+			engine->active_ns = engine->now_ns;
+		} else if (!engine->thread && engine->now_ns - engine->active_ns > linger_ns(engine)) {
+			return;
+		}
+	}
+}
+
+void qs_engine_fini(struct qs_engine *engine)
+{
+	struct qs_conn *conn;
+
+	while ((conn = TAILQ_FIRST(&engine->conns)) != NULL) {
+		if (conn->state != QS_CONNECTION_CLOSING)
+			qs_conn_close_idle(conn);
+		qs_conn_drop(conn, 0);
+	}
+	empty_graves(engine);
+	for (unsigned i = 0; engine->policy != NULL && i < engine->policy->n_rules; i++)
+		qs_tls_creds_unref(engine->creds[i]);
+	free(engine->creds);
+	qs_policy_free(engine->policy);
+	while (engine->free_chunks != NULL) {
+		struct qs_chunk *chunk = engine->free_chunks;
+
+		engine->free_chunks = chunk->next;
+		free(chunk);
+	}
+	qs_timers_fini(&engine->timers);
+	qs_udp_batch_fini(&engine->batch);
+	qs_pages_fini(&engine->pages);
+	munmap(engine->tx_memory, 2 * QS_UDP_TRAIN_MAX);
+	close(engine->epfd);
+	close(engine->stream_source.fd);
+	close(engine->control_source.fd);
+	if (engine->status_source.fd >= 0)
+		close(engine->status_source.fd);
+}

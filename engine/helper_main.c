@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* The helper program: an engine in a process of its own (DESIGN R1). Started by the shim, never by hand. */
+#include "engine.h"
+#include "log.h"
+#include "trap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* The libraries' failed assertions come here, since the program's symbols stand before libc's (trap.h). */
+void __assert_fail(const char *assertion, const char *file, unsigned int line, const char *function) __attribute__((noreturn));
+void __assert_fail(const char *assertion, const char *file, unsigned int line, const char *function)
+{
+	char what[128];
+
+	snprintf(what, sizeof(what), "%s:%u: %s: %s", file, line, function, assertion);
+	qs_trap_catch(what);
+	qs_log("failed assertion outside of a connection: %s", what);
+	raise(SIGABRT);
+	_exit(127);
+}
+
+void abort(void)
+{
+	qs_trap_catch("abort");
+	qs_log("abort outside of a connection");
+	signal(SIGABRT, SIG_DFL);
+	raise(SIGABRT);
+	_exit(127);
+}
+
+/* What was inherited from the app goes, but for our two sockets; 0 to 2 become /dev/null. */
+static int clean_descriptors(void)
+{
+	if (close_range(QS_HELPER_CONTROL_FD + 1, ~0u, 0) < 0)
+		return -errno;
+	for (int fd = 0; fd < 3; fd++)
+		close(fd);
+	for (int fd = 0; fd < 3; fd++) {
+		if (open("/dev/null", O_RDWR) != fd)
+			return -EMFILE;
+	}
+	fcntl(QS_HELPER_STREAM_FD, F_SETFD, FD_CLOEXEC);
+	fcntl(QS_HELPER_CONTROL_FD, F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+
+int main(void)
+{
+	static struct qs_engine engine;
+	const char *text = getenv(QS_ENGINE_ENV), *policy = getenv("QUICSHIM_POLICY");
+	struct qs_identity identity;
+	int rv;
+
+	if (text == NULL || qs_identity_parse(text, &identity) < 0 || clean_descriptors() < 0)
+		return 2;
+	setsid();
+	if (chdir("/") < 0)
+		return 2;
+	prctl(PR_SET_NAME, "quicshim");
+	signal(SIGPIPE, SIG_IGN);
+	qs_log_open(getenv("QUICSHIM_LOG"));
+	rv = qs_engine_init(&engine, &identity, false, QS_HELPER_STREAM_FD, QS_HELPER_CONTROL_FD, policy);
+	explicit_bzero(&identity, sizeof(identity));
+	if (rv < 0) {
+		qs_log("the engine can't start: %s", strerrorname_np(-rv));
+		return 1;
+	}
+	qs_log("engine started");
+	qs_engine_run(&engine);
+	qs_log("engine idle: ends");
+	qs_engine_fini(&engine);
+	return 0;
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: MIT */
+/* Listeners of apps: AF_UNIX listeners that stand in for TCP ones, and the streams that go to them. */
+
+/*
+ * Theory. The app gets a real AF_UNIX listener (DESIGN R4). It is bound in a private directory to a path that is unlinked at
+ * once; the engine keeps an O_PATH descriptor and connects through /proc/thread-self/fd, so that no stranger can. accept(),
+ * the backlog, EMFILE, shutdown and several workers are then the kernel's own.
+ * Nothing tells when the last copy of the app's listener is closed. Connecting a socket of the wrong type tells without side
+ * effect: EPROTOTYPE while it lives, ECONNREFUSED when it is gone. That is asked when the process that called listen() exits
+ * (pidfd), and ten times a second (a fork may hold it).
+ * In quic mode the app's TCP socket is kept bound and never listens: the port stays ours, and TCP gets RST.
+ */
+#include "listen.h"
+
+#include "conn.h"
+#include "errmap.h"
+#include "log.h"
+#include "stream.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SO_MAX_PACING_RATE
+#define SO_MAX_PACING_RATE 47
+#endif
+#define BACKLOG_NS (10 * QS_NSEC) /* then a stream whose listener's queue stays full is refused */
+#define RETRY_NS (2 * QS_MSEC)
+#define BIND_TRIES 30 /* of 10 ms: the engine of a server that just ended may not have let go of the port yet */
+
+static socklen_t path_address(const struct qs_listener *listener, struct sockaddr_un *out)
+{
+	out->sun_family = AF_UNIX;
+	snprintf(out->sun_path, sizeof(out->sun_path), "/proc/thread-self/fd/%d", listener->path_fd);
+	return sizeof(*out);
+}
+
+/* --- birth --- */
+
+static int bind_in(const char *base, int fd, int *path_fd)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	char dir[64];
+	int rv = -1;
+
+	snprintf(dir, sizeof(dir), "%s/quicshim-XXXXXX", base);
+	if (mkdtemp(dir) == NULL)
+		return -errno;
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/s", dir);
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0) {
+		*path_fd = open(addr.sun_path, O_PATH | O_CLOEXEC);
+		rv = *path_fd >= 0 ? 0 : -errno;
+		unlink(addr.sun_path);
+	} else {
+		rv = -errno;
+	}
+	rmdir(dir);
+	return rv;
+}
+
+/* The AF_UNIX listener and the engine's way to it. Returns the descriptor for the app or -errno. */
+static int make_listener(struct qs_listener *listener, int backlog, bool v6)
+{
+	static const char *const bases[] = {"/run", "/dev/shm", "/tmp", "/var/tmp"};
+	struct qs_mark mark = {.state = QS_MARK_LISTENER, .v6 = v6};
+	uint64_t value = qs_mark_encode(&mark);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), rv = -EACCES;
+
+	if (fd < 0)
+		return -errno;
+	for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]) && rv < 0; i++)
+		rv = bind_in(bases[i], fd, &listener->path_fd);
+	if (rv == 0 && (listen(fd, backlog) < 0 || setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &value, sizeof(value)) < 0))
+		rv = -errno;
+	if (rv < 0) {
+		close(fd);
+		return rv;
+	}
+	return fd;
+}
+
+static bool is_v6only(int fd)
+{
+	int on = 1;
+	socklen_t len = sizeof(on);
+
+	return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, &len) < 0 || on;
+}
+
+/* Which UDP addresses serve this listener: one, or two for a dual-stack one. */
+static unsigned endpoint_addresses(const struct qs_listener *listener, struct qs_addr out[2])
+{
+	const struct qs_rule *rule = listener->rule;
+	bool any = true, v6only = listener->address.family != AF_INET6 || is_v6only(listener->tcp_fd);
+	unsigned n = 1;
+
+	out[0] = listener->address;
+	if (rule->has_endpoint_addr)
+		qs_addr_from_sockaddr(&out[0], (const struct sockaddr *)&rule->endpoint, sizeof(rule->endpoint));
+	else if (rule->endpoint_any)
+		memset(out[0].ip, 0, sizeof(out[0].ip));
+	out[0].port = rule->endpoint_port ? rule->endpoint_port : listener->address.port;
+	for (size_t i = 0; i < sizeof(out[0].ip); i++)
+		any = any && out[0].ip[i] == 0;
+	if (out[0].family == AF_INET6 && any && !v6only) {
+		out[1] = (struct qs_addr){.family = AF_INET, .port = out[0].port};
+		n = 2;
+	}
+	return n;
+}
+
+static int open_endpoints(struct qs_listener *listener)
+{
+	struct qs_addr addresses[2];
+	unsigned n = endpoint_addresses(listener, addresses);
+
+	for (unsigned i = 0; i < n; i++) {
+		int rv = -EADDRINUSE;
+
+		for (int k = 0; k < BIND_TRIES && rv == -EADDRINUSE; k++) {
+			if (k > 0)
+				nanosleep(&(struct timespec){.tv_nsec = 10 * (long)QS_MSEC}, NULL);
+			rv = qs_endpoint_server(listener->engine, &addresses[i], listener->rule, &listener->endpoints[i]);
+		}
+		if (rv < 0)
+			return rv;
+		listener->endpoints[i]->n_listeners++;
+	}
+	return 0;
+}
+
+static void process_ended(struct qs_source *source, uint32_t events)
+{
+	struct qs_listener *listener = qs_container(source, struct qs_listener, process);
+
+	(void)events;
+	/* Readable for ever: once is enough. */
+	qs_source_close(listener->engine, source);
+	qs_listener_probe(listener);
+}
+
+/* Checks that it is a bound TCP socket that the policy maps. 0 or -errno with a line in `text`. */
+static int judge(struct qs_listener *listener, char *text)
+{
+	struct qs_engine *engine = listener->engine;
+	struct sockaddr_storage sa = {0};
+	socklen_t len = sizeof(sa), optlen = sizeof(int);
+	int type = 0;
+
+	if (getsockopt(listener->tcp_fd, SOL_SOCKET, SO_TYPE, &type, &optlen) < 0 || type != SOCK_STREAM ||
+	    getsockname(listener->tcp_fd, (struct sockaddr *)&sa, &len) < 0 ||
+	    qs_addr_from_sockaddr(&listener->address, (struct sockaddr *)&sa, len) < 0)
+		return -EINVAL;
+	if (engine->policy != NULL)
+		listener->rule = qs_policy_find_listen(engine->policy, (struct sockaddr *)&sa);
+	if (listener->rule == NULL || listener->rule->mode != QS_MODE_QUIC) {
+		snprintf(text, 512, "%s",
+			 engine->policy != NULL ? "the engine's policy has no rule for this listener" : engine->policy_fault);
+		return -EACCES;
+	}
+	if (qs_engine_creds(engine, listener->rule, text) == NULL)
+		return -EACCES;
+	return 0;
+}
+
+int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog, const struct qs_options *options, int32_t pid, int *out_fd,
+		    char *text)
+{
+	struct qs_listener *listener = calloc(1, sizeof(*listener));
+	int rv;
+
+	text[0] = '\0';
+	if (listener == NULL) {
+		close(tcp_fd);
+		return -ENOMEM;
+	}
+	*listener = (struct qs_listener){.engine = engine, .path_fd = -1, .tcp_fd = tcp_fd, .pid = pid, .options = *options};
+	listener->process = (struct qs_source){.fd = -1, .fn = process_ended};
+	TAILQ_INSERT_TAIL(&engine->listeners, listener, link);
+	rv = judge(listener, text);
+	if (rv == 0) {
+		rv = open_endpoints(listener);
+		if (rv < 0)
+			snprintf(text, 512, "%s:%d: the UDP endpoint of this listener can't be bound: %s", engine->policy->path,
+				 listener->rule->line, strerrorname_np(-rv));
+	}
+	if (rv == 0) {
+		rv = make_listener(listener, backlog, listener->address.family == AF_INET6);
+		*out_fd = rv;
+	}
+	if (rv < 0) {
+		qs_listener_free(listener);
+		return rv;
+	}
+	listener->process.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (listener->process.fd >= 0)
+		qs_source_add(engine, &listener->process, EPOLLIN);
+	qs_log("listening for pid %d on port %u", pid, listener->address.port);
+	return 0;
+}
+
+void qs_listener_free(struct qs_listener *listener)
+{
+	struct qs_engine *engine = listener->engine;
+	struct qs_stream *stream, *next;
+
+	for (stream = TAILQ_FIRST(&engine->backlog); stream != NULL; stream = next) {
+		next = TAILQ_NEXT(stream, backlog_link);
+		if (stream->listener == listener) {
+			TAILQ_REMOVE(&engine->backlog, stream, backlog_link);
+			stream->in_backlog = false;
+			stream->listener = NULL;
+			qs_stream_fail(stream, 0, QS_APP_REFUSED);
+		}
+	}
+	for (int i = 0; i < 2; i++) {
+		if (listener->endpoints[i] != NULL) {
+			listener->endpoints[i]->n_listeners--;
+			qs_endpoint_release(listener->endpoints[i]);
+		}
+	}
+	if (listener->process.fd >= 0)
+		qs_source_close(engine, &listener->process);
+	if (listener->path_fd >= 0)
+		close(listener->path_fd);
+	close(listener->tcp_fd);
+	TAILQ_REMOVE(&engine->listeners, listener, link);
+	engine->active_ns = engine->now_ns;
+	free(listener);
+}
+
+bool qs_listener_probe(struct qs_listener *listener)
+{
+	struct sockaddr_un addr;
+	socklen_t len = path_address(listener, &addr);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool gone = fd >= 0 && connect(fd, (struct sockaddr *)&addr, len) < 0 && errno == ECONNREFUSED;
+
+	if (fd >= 0)
+		close(fd);
+	if (gone) {
+		qs_log("the listener on port %u is gone", listener->address.port);
+		qs_listener_free(listener);
+	}
+	return gone;
+}
+
+/* --- streams --- */
+
+static bool serves(const struct qs_listener *listener, const struct qs_endpoint *endpoint)
+{
+	return listener->endpoints[0] == endpoint || listener->endpoints[1] == endpoint;
+}
+
+/* Listeners of one endpoint take turns: the one that serves goes to the end. */
+static struct qs_listener *choose(struct qs_engine *engine, const struct qs_endpoint *endpoint)
+{
+	struct qs_listener *listener;
+
+	TAILQ_FOREACH(listener, &engine->listeners, link) {
+		if (serves(listener, endpoint)) {
+			if (endpoint->n_listeners > 1) {
+				TAILQ_REMOVE(&engine->listeners, listener, link);
+				TAILQ_INSERT_TAIL(&engine->listeners, listener, link);
+			}
+			return listener;
+		}
+	}
+	return NULL;
+}
+
+/* Connects the stream's end to the listener. 0, -EAGAIN when its queue is full, or -errno. */
+static int try_deliver(struct qs_stream *stream)
+{
+	struct sockaddr_un addr;
+	socklen_t len = path_address(stream->listener, &addr);
+
+	if (connect(stream->source.fd, (struct sockaddr *)&addr, len) < 0)
+		return -errno;
+	stream->listener->accepted++;
+	stream->engine->totals.streams_accepted++;
+	stream->listener = NULL;
+	return qs_stream_start(stream);
+}
+
+/* An end that is named with the stream's record. Returns the descriptor or -errno. */
+static int named_end(struct qs_engine *engine, uint32_t slot, const struct qs_addr *local, const struct qs_addr *peer)
+{
+	struct qs_record record = {.engine = engine->identity.id,
+				   .slot = slot,
+				   .generation = qs_pages_slot(&engine->pages, slot)->generation,
+				   .local = *local,
+				   .peer = *peer};
+	struct sockaddr_un addr;
+	socklen_t len = qs_record_encode(&record, &addr);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), rv;
+
+	if (fd < 0)
+		return -errno;
+	if (bind(fd, (struct sockaddr *)&addr, len) < 0) {
+		rv = -errno;
+		close(fd);
+		return rv;
+	}
+	return fd;
+}
+
+static void refuse(struct qs_conn *conn, struct qs_listener *listener, int64_t stream_id)
+{
+	if (listener != NULL)
+		listener->refused++;
+	conn->engine->totals.streams_refused++;
+	qs_conn_shutdown_stream(conn, stream_id, QS_APP_REFUSED);
+}
+
+void qs_listener_deliver(struct qs_conn *conn, int64_t stream_id)
+{
+	struct qs_engine *engine = conn->engine;
+	struct qs_listener *listener = choose(engine, conn->endpoint);
+	struct qs_addr local = conn->local;
+	struct qs_stream *stream = NULL;
+	uint32_t slot;
+	int fd, rv;
+
+	slot = listener != NULL ? qs_pages_take(&engine->pages, true, &listener->options) : QS_SLOT_NONE;
+	if (slot == QS_SLOT_NONE) {
+		refuse(conn, listener, stream_id);
+		return;
+	}
+	local.port = listener->address.port;
+	fd = named_end(engine, slot, &local, &conn->peer);
+	if (fd >= 0)
+		stream = qs_stream_new(engine, fd, slot, true);
+	if (stream == NULL) {
+		qs_log("a stream was refused: %s", fd < 0 ? strerrorname_np(-fd) : "ENOMEM");
+		if (fd >= 0)
+			close(fd);
+		qs_pages_release(&engine->pages, slot);
+		refuse(conn, listener, stream_id);
+		return;
+	}
+	stream->pid = listener->pid;
+	stream->rule_line = (uint32_t)listener->rule->line;
+	stream->listener = listener;
+	qs_stream_attach(stream, conn, stream_id, &local, &conn->peer);
+	ngtcp2_conn_set_stream_user_data(conn->quic, stream_id, stream);
+	rv = try_deliver(stream);
+	if (rv == -EAGAIN) {
+		stream->in_backlog = true;
+		stream->backlog_until_ns = engine->now_ns + BACKLOG_NS;
+		TAILQ_INSERT_TAIL(&engine->backlog, stream, backlog_link);
+		if (engine->backlog_timer.index == 0)
+			qs_timer_set(&engine->timers, &engine->backlog_timer, engine->now_ns + RETRY_NS);
+	} else if (rv < 0) {
+		listener->refused++;
+		engine->totals.streams_refused++;
+		stream->listener = NULL;
+		qs_stream_fail(stream, 0, QS_APP_REFUSED);
+	}
+}
+
+void qs_listener_retry(struct qs_timer *timer, uint64_t now_ns)
+{
+	struct qs_engine *engine = qs_container(timer, struct qs_engine, backlog_timer);
+	struct qs_stream *stream, *next;
+
+	for (stream = TAILQ_FIRST(&engine->backlog); stream != NULL; stream = next) {
+		int rv = try_deliver(stream);
+
+		next = TAILQ_NEXT(stream, backlog_link);
+		if (rv == -EAGAIN && now_ns < stream->backlog_until_ns)
+			continue;
+		TAILQ_REMOVE(&engine->backlog, stream, backlog_link);
+		stream->in_backlog = false;
+		if (rv == 0) {
+			qs_stream_push_later(stream);
+			continue;
+		}
+		engine->totals.streams_refused++;
+		if (stream->listener != NULL)
+			stream->listener->refused++;
+		stream->listener = NULL;
+		qs_stream_fail(stream, 0, QS_APP_REFUSED);
+	}
+	if (!TAILQ_EMPTY(&engine->backlog))
+		qs_timer_set(&engine->timers, timer, now_ns + RETRY_NS);
+}

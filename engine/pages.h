@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* The engine's side of status page and option page (status.h): slots and path figures. */
+#ifndef QS_PAGES_H
+#define QS_PAGES_H
+
+#include "status.h"
+
+struct qs_pages {
+	int status_fd;  /* O_RDONLY descriptor, to hand out */
+	int options_fd;
+	struct qs_page *page;
+	struct qs_options *options; /* written by apps: hostile, copy before use */
+	uint32_t *next;             /* free slots in order of release, so that an old mark stays readable for long */
+	uint32_t free_head, free_tail;
+	uint8_t path_used[QS_PATHS_MAX];
+};
+#define QS_SLOT_NONE UINT32_MAX
+
+/* Makes both memfds. 0 or -errno. */
+int qs_pages_init(struct qs_pages *pages, uint64_t engine);
+void qs_pages_fini(struct qs_pages *pages);
+
+/* Takes the slot that has been free for longest; raises its generation; state CONNECTING. QS_SLOT_NONE if all are taken. */
+uint32_t qs_pages_take(struct qs_pages *pages, bool server, const struct qs_options *options);
+/* Gives it back; what it says stays readable until it is taken again. */
+void qs_pages_release(struct qs_pages *pages, uint32_t slot);
+static inline struct qs_slot *qs_pages_slot(struct qs_pages *pages, uint32_t slot)
+{
+	return &pages->page->slots[slot];
+}
+/* Brackets around changes of the plain fields. */
+void qs_slot_begin(struct qs_slot *slot);
+void qs_slot_end(struct qs_slot *slot);
+
+/* An index into page->paths, or QS_PATHS_MAX - 1, which is shared by those that come too late. */
+uint32_t qs_pages_path_take(struct qs_pages *pages);
+void qs_pages_path_release(struct qs_pages *pages, uint32_t path);
+
+#endif

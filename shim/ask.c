@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests from the shim to the engine. */
+#include "ask.h"
+
+#include "raw.h"
+#include "spawn.h"
+#include "state.h"
+
+#include <string.h>
+#include <sys/time.h>
+
+#define PATIENCE_MS 2000 /* while another process starts or ends the engine */
+#define PAUSE_MS 2
+#define LISTEN_WAIT_S 15 /* keys are read and ports bound meanwhile */
+#define PAGES_WAIT_S 1
+
+int qs_ask_connect(int sock, enum qs_channel channel, bool start)
+{
+	struct sockaddr_un name;
+	socklen_t len = qs_control_address(&name, qs_state.identity.id, channel);
+
+	for (unsigned waited = 0;; waited += PAUSE_MS) {
+		int rc = qs_sys_connect(sock, &name, len);
+
+		if (rc == 0 || (rc != -ECONNREFUSED && rc != -EAGAIN && rc != -EINTR))
+			return rc;
+		if (rc == -ECONNREFUSED) {
+			if (!start)
+				return rc;
+			rc = qs_spawn_engine();
+			if (rc == 0)
+				continue;
+			if (rc != -EADDRINUSE)
+				return -ECONNREFUSED;
+		}
+		if (waited >= PATIENCE_MS)
+			return -ECONNREFUSED;
+		qs_sys_pause_ms(PAUSE_MS);
+	}
+}
+
+long qs_ask_send_fd(int sock, const void *data, size_t len, int fd, int flags)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	union {
+		const void *in;
+		void *out;
+	} base = {.in = data};
+	struct iovec iov = {.iov_base = base.out, .iov_len = len};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+		control.header.cmsg_level = SOL_SOCKET;
+		control.header.cmsg_type = SCM_RIGHTS;
+		control.header.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	}
+	return qs_sys_sendmsg(sock, &msg, flags | MSG_NOSIGNAL);
+}
+
+/* The reply, and its descriptors if it brings exactly as many as it must. */
+static int receive(int sock, struct qs_control_reply *reply, int *fds, unsigned max_fds)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(8 * sizeof(int))];
+	} control;
+	struct iovec iov = {.iov_base = reply, .iov_len = sizeof(*reply)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = &control,
+			     .msg_controllen = sizeof(control)};
+	unsigned n = 0;
+	bool good;
+	long got;
+
+	do
+		got = qs_sys_recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	while (got == -EINTR);
+	if (got < 0)
+		return (int)got;
+	good = got == (long)sizeof(*reply) && reply->magic == QS_CONTROL_MAGIC &&
+	       !(msg.msg_flags & MSG_CTRUNC);
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			if (n < max_fds)
+				fds[n++] = fd;
+			else
+				qs_sys_close(fd);
+		}
+	}
+	reply->text[sizeof(reply->text) - 1] = '\0';
+	if (good && n == (reply->error ? 0 : max_fds))
+		return (int)n;
+	while (n > 0)
+		qs_sys_close(fds[--n]);
+	if (good && reply->error)
+		return 0;
+	return msg.msg_flags & MSG_CTRUNC ? -EMFILE : -EPROTO;
+}
+
+int qs_ask(struct qs_control_req *req, int fd, struct qs_control_reply *reply, int *fds,
+	   unsigned max_fds, bool start)
+{
+	struct timeval wait = {.tv_sec = start ? LISTEN_WAIT_S : PAGES_WAIT_S};
+	int sock, rc = -ECONNREFUSED;
+
+	req->magic = QS_CONTROL_MAGIC;
+	req->version = QS_PROTOCOL_VERSION;
+	memcpy(req->token, qs_state.identity.token, sizeof(req->token));
+	/* An engine that is just ending takes no request any more: the second time a new one is there. */
+	for (unsigned tries = 0; tries < (start ? 3 : 1); tries++) {
+		sock = qs_sys_socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+		if (sock < 0)
+			return sock;
+		qs_sys_setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+		qs_sys_setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
+		rc = qs_ask_connect(sock, QS_CHANNEL_CONTROL, start);
+		if (rc == 0)
+			rc = (int)qs_ask_send_fd(sock, req, sizeof(*req), fd, 0);
+		if (rc >= 0)
+			rc = receive(sock, reply, fds, max_fds);
+		qs_sys_close(sock);
+		if (rc >= 0 || (rc != -EPIPE && rc != -ECONNRESET && rc != -EPROTO))
+			break;
+	}
+	return rc;
+}

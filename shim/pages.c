@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* Maps and reads the engine's status and option pages. */
+#include "pages.h"
+
+#include "ask.h"
+#include "raw.h"
+#include "state.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/*
+ * Theory. An engine ends when it is idle and another one takes its identity later: old sockets then name
+ * slots in a page of an engine that is gone, new ones in a new page. So up to PAGES_MAX pages stay mapped,
+ * told apart by the memfd's inode, and a slot is looked for where the generation fits, newest page first.
+ * When the table is full the oldest mapping is replaced in place (MAP_FIXED), so that a reader in another
+ * thread never sees a hole. Mappings are inherited by fork. No lock: two threads that ask at once map
+ * the same page twice, which costs address space only.
+ */
+
+#define PAGES_MAX 8u
+#define FETCH_PAUSE_NS 1000000000ull /* after asking in vain */
+
+struct mapping {
+	_Atomic(const struct qs_page *) status;
+	_Atomic(struct qs_options *) options;
+	_Atomic uint64_t inode;
+};
+
+static struct mapping table[PAGES_MAX];
+static atomic_uint n_mapped;		 /* ever; the index is modulo PAGES_MAX */
+static _Atomic uint64_t last_fetch_ns;
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void *map(void *at, int fd, size_t bytes, int prot)
+{
+	long where = qs_raw6(SYS_mmap, (long)at, (long)bytes, prot,
+			     MAP_SHARED | (at ? MAP_FIXED : 0), fd, 0);
+
+	return where < 0 && where > -4096 ? NULL : (void *)where;
+}
+
+static bool is_known(uint64_t inode)
+{
+	for (unsigned i = 0; i < PAGES_MAX; i++)
+		if (atomic_load_explicit(&table[i].inode, memory_order_acquire) == inode)
+			return true;
+	return false;
+}
+
+void qs_pages_adopt(int status_fd, int options_fd)
+{
+	struct stat status_st, options_st;
+	union {
+		const struct qs_page *in;
+		void *out;
+	} old;
+	struct mapping *entry;
+	const struct qs_page *status;
+	struct qs_options *options;
+
+	if (fstat(status_fd, &status_st) < 0 || fstat(options_fd, &options_st) < 0 ||
+	    status_st.st_size < (off_t)QS_PAGE_BYTES ||
+	    options_st.st_size < (off_t)QS_OPTION_PAGE_BYTES || is_known(status_st.st_ino))
+		goto out;
+	entry = &table[atomic_fetch_add(&n_mapped, 1) % PAGES_MAX];
+	old.in = entry->status;
+	status = map(old.out, status_fd, QS_PAGE_BYTES, PROT_READ);
+	if (!status)
+		goto out;
+	options = map(entry->options, options_fd, QS_OPTION_PAGE_BYTES, PROT_READ | PROT_WRITE);
+	if (status->magic != QS_PAGE_MAGIC || status->version != QS_PROTOCOL_VERSION)
+		goto out;
+	atomic_store_explicit(&entry->options, options, memory_order_release);
+	atomic_store_explicit(&entry->status, status, memory_order_release);
+	atomic_store_explicit(&entry->inode, status_st.st_ino, memory_order_release);
+out:
+	qs_sys_close(status_fd);
+	qs_sys_close(options_fd);
+}
+
+static void fetch(void)
+{
+	struct qs_control_req req = {.op = QS_OP_PAGES};
+	struct qs_control_reply reply;
+	int fds[2];
+
+	if (qs_ask(&req, -1, &reply, fds, 2, false) == 2)
+		qs_pages_adopt(fds[0], fds[1]);
+}
+
+/* Copies one slot of one page if it belongs to the mark. */
+static bool read_slot(const struct qs_page *page, const struct qs_mark *mark,
+		      struct qs_slot_view *out)
+{
+	const struct qs_slot *slot = &page->slots[mark->slot];
+
+	if (mark->slot >= QS_SLOTS_MAX || mark->slot >= page->n_slots)
+		return false;
+	for (unsigned tries = 0; tries < 10000; tries++) {
+		uint32_t seq = atomic_load_explicit(&slot->seq, memory_order_acquire);
+		bool fits = slot->generation == mark->generation;
+
+		if (seq & 1)
+			continue;
+		if (fits && out) {
+			out->state = slot->state;
+			out->server = slot->server;
+			out->error = slot->error;
+			out->path = slot->path;
+			out->local = slot->local;
+			out->peer = slot->peer;
+			out->sent_bytes = slot->sent_bytes;
+			out->acked_bytes = slot->acked_bytes;
+			out->received_bytes = slot->received_bytes;
+			memcpy(out->reason, slot->reason, sizeof(out->reason));
+			out->reason[sizeof(out->reason) - 1] = '\0';
+		}
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load_explicit(&slot->seq, memory_order_relaxed) == seq)
+			return fits;
+	}
+	return false;
+}
+
+static struct mapping *find_mapped(const struct qs_mark *mark, struct qs_slot_view *out)
+{
+	unsigned newest = atomic_load_explicit(&n_mapped, memory_order_acquire);
+
+	for (unsigned i = 0; i < PAGES_MAX && i < newest; i++) {
+		struct mapping *entry = &table[(newest - 1 - i) % PAGES_MAX];
+		const struct qs_page *page =
+			atomic_load_explicit(&entry->status, memory_order_acquire);
+
+		if (page && read_slot(page, mark, out))
+			return entry;
+	}
+	return NULL;
+}
+
+static struct mapping *find(const struct qs_mark *mark, struct qs_slot_view *out)
+{
+	struct mapping *entry;
+	uint64_t now, last;
+
+	if (!mark->generation)
+		return NULL;
+	entry = find_mapped(mark, out);
+	if (entry || !qs_may_look() || !qs_state.has_identity)
+		return entry;
+	now = now_ns();
+	last = atomic_load_explicit(&last_fetch_ns, memory_order_relaxed);
+	if (last && now - last < FETCH_PAUSE_NS)
+		return NULL;
+	fetch();
+	entry = find_mapped(mark, out);
+	if (!entry)
+		atomic_store_explicit(&last_fetch_ns, now, memory_order_relaxed);
+	return entry;
+}
+
+bool qs_pages_slot(const struct qs_mark *mark, struct qs_slot_view *out)
+{
+	return find(mark, out) != NULL;
+}
+
+struct qs_options *qs_pages_options(const struct qs_mark *mark)
+{
+	struct mapping *entry = find(mark, NULL);
+	struct qs_options *options = entry ? entry->options : NULL;
+
+	if (!options || options[mark->slot].generation != mark->generation)
+		return NULL;
+	return &options[mark->slot];
+}
+
+bool qs_pages_figures(const struct qs_mark *mark, uint32_t path, struct qs_path_figures *out)
+{
+	struct mapping *entry = find(mark, NULL);
+	const struct qs_page *page = entry ? entry->status : NULL;
+
+	if (!page || path >= QS_PATHS_MAX)
+		return false;
+	memcpy(out, &page->paths[path], sizeof(*out));
+	return true;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* POSIX aio on a connection. */
+#include "harness.h"
+
+#include <aio.h>
+
+static void finish(struct aiocb *request, const char *name)
+{
+	const struct aiocb *list[1] = { request };
+
+	while (aio_error(request) == EINPROGRESS)
+		aio_suspend(list, 1, NULL);
+	ct_note("%s: error %d, result %zd", name, aio_error(request), aio_return(request));
+}
+
+int main(void)
+{
+	char in[8] = { 0 }, out[8] = "hello";
+	struct aiocb read_request = { .aio_buf = in, .aio_nbytes = 5 };
+	struct aiocb write_request = { .aio_buf = out, .aio_nbytes = 5 };
+	int pair[2];
+
+	ct_init();
+	ct_pair(pair);
+	read_request.aio_fildes = pair[1];
+	write_request.aio_fildes = pair[0];
+	TRY(aio_read(&read_request));
+	TRY(aio_write(&write_request));
+	finish(&write_request, "write");
+	finish(&read_request, "read");
+	ct_note("read %s", in);
+	return 0;
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT */
+/* Moving patterns, signals, and two ends that play together in one process or two. */
+#include "harness.h"
+
+#include <net/if.h>
+#include <net/route.h>
+#include <sched.h>
+
+static pid_t server_pid;
+static bool server_may_die;
+static _Thread_local int meet_fd = -1;
+static struct {
+	pthread_t thread, target;
+	int number;
+	volatile bool end;
+} pester;
+
+ssize_t ct_read_full(int fd, void *buffer, size_t n)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t part = read(fd, (char *)buffer + done, n - done);
+
+		if (part < 0)
+			return done > 0 ? (ssize_t)done : -1;
+		if (part == 0)
+			break;
+		done += (size_t)part;
+	}
+	return (ssize_t)done;
+}
+
+ssize_t ct_write_full(int fd, const void *buffer, size_t n)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t part = write(fd, (const char *)buffer + done, n - done);
+
+		if (part < 0)
+			return done > 0 ? (ssize_t)done : -1;
+		done += (size_t)part;
+	}
+	return (ssize_t)done;
+}
+
+ssize_t ct_read_to_end(int fd)
+{
+	char buffer[65536];
+	ssize_t total = 0, part;
+
+	while ((part = read(fd, buffer, sizeof(buffer))) > 0)
+		total += part;
+	return part < 0 ? -1 : total;
+}
+
+void ct_pattern(void *buffer, size_t n, uint64_t offset, uint64_t seed)
+{
+	uint64_t word, index = offset / 8;
+	char *out = buffer;
+
+	for (size_t i = 0; i < n; i += 8, index++) {
+		word = (index ^ (seed << 48)) * 0x9e3779b97f4a7c15u;
+		word ^= word >> 29;
+		memcpy(out + i, &word, n - i < 8 ? n - i : 8);
+	}
+}
+
+int64_t ct_send_pattern(int fd, int64_t n, uint64_t seed)
+{
+	char buffer[65536];
+	ssize_t want;
+
+	for (int64_t done = 0; done < n; done += want) {
+		want = n - done < (int64_t)sizeof(buffer) ? n - done : (int64_t)sizeof(buffer);
+		ct_pattern(buffer, (size_t)want, (uint64_t)done, seed);
+		if (ct_write_full(fd, buffer, (size_t)want) != want)
+			return -1;
+	}
+	return n;
+}
+
+int64_t ct_recv_pattern(int fd, int64_t n, uint64_t seed)
+{
+	char buffer[65536], expected[65536];
+	ssize_t want, got;
+
+	for (int64_t done = 0; done < n; done += want) {
+		want = n - done < (int64_t)sizeof(buffer) ? n - done : (int64_t)sizeof(buffer);
+		got = ct_read_full(fd, buffer, (size_t)want);
+		if (got < 0)
+			return -1;
+		if (got != want) {
+			errno = ENODATA;
+			return -1;
+		}
+		ct_pattern(expected, (size_t)want, (uint64_t)done, seed);
+		if (memcmp(buffer, expected, (size_t)want) != 0) {
+			errno = EBADMSG;
+			return -1;
+		}
+	}
+	return n;
+}
+
+int64_t ct_fill(int fd, uint64_t seed)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	char block[4096];
+	size_t size = sizeof(block);
+	bool waited = false;
+	int64_t done = 0;
+
+	for (;;) {
+		/* A block always starts at a multiple of 8, wherever the last write stopped. */
+		size_t skip = (size_t)(done % 8);
+		ssize_t n;
+
+		ct_pattern(block, sizeof(block), (uint64_t)done - skip, seed);
+		n = write(fd, block + skip, size > 1 ? size - skip : 1);
+		if (n > 0) {
+			done += n;
+			waited = false;
+			continue;
+		}
+		CHECK(n < 0 && errno == EAGAIN);
+		/* Where a block has no room a byte may have; and buffers further on may make some. */
+		if (size > 1)
+			size = 1;
+		else if (waited)
+			return done;
+		else
+			waited = MUST(poll(&p, 1, 300)) == 0;
+	}
+}
+
+void ct_nonblock(int fd, bool on)
+{
+	int flags = MUST(fcntl(fd, F_GETFL));
+
+	MUST(fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK));
+}
+
+static void ignore_signal(int number)
+{
+	(void)number;
+}
+
+void ct_catch(int number, int flags)
+{
+	struct sigaction action = { .sa_handler = ignore_signal, .sa_flags = flags };
+
+	MUST(sigaction(number, &action, NULL));
+}
+
+static void *pester_run(void *argument)
+{
+	(void)argument;
+	while (!pester.end) {
+		usleep(50000);
+		if (!pester.end)
+			pthread_kill(pester.target, pester.number);
+	}
+	return NULL;
+}
+
+void ct_pester(pthread_t thread, int number)
+{
+	pester.target = thread;
+	pester.number = number;
+	pester.end = false;
+	CHECK(pthread_create(&pester.thread, NULL, pester_run, NULL) == 0);
+}
+
+void ct_pester_end(void)
+{
+	pester.end = true;
+	pthread_join(pester.thread, NULL);
+}
+
+pid_t ct_fork(const char *actor)
+{
+	pid_t pid = MUST(fork());
+
+	if (pid == 0) {
+		ct_init();
+		ct_as(actor);
+	}
+	return pid;
+}
+
+void ct_reap(pid_t pid)
+{
+	int status = 0;
+
+	CHECK(waitpid(pid, &status, 0) == pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+		exit(WEXITSTATUS(status));
+	CHECK(WIFEXITED(status));
+}
+
+pthread_t ct_thread(void *(*run)(void *), void *argument)
+{
+	pthread_t thread;
+
+	CHECK(pthread_create(&thread, NULL, run, argument) == 0);
+	return thread;
+}
+
+void ct_join(pthread_t thread)
+{
+	CHECK(pthread_join(thread, NULL) == 0);
+}
+
+void ct_tell(void)
+{
+	CHECK(send(meet_fd, "", 1, MSG_NOSIGNAL) == 1);
+}
+
+void ct_hear(void)
+{
+	char byte;
+
+	CHECK(recv(meet_fd, &byte, 1, 0) == 1);
+}
+
+void ct_meet(void)
+{
+	ct_tell();
+	ct_hear();
+}
+
+pid_t ct_server_pid(void)
+{
+	return server_pid;
+}
+
+void ct_server_may_die(void)
+{
+	server_may_die = true;
+}
+
+void ct_exec_self(const char *role)
+{
+	static char name[] = "contract";
+	char *argv[] = { name, NULL };
+
+	MUST(setenv("CT_ROLE", role, 1));
+	execv("/proc/self/exe", argv);
+	ct_must("execv", -1, __FILE__, __LINE__);
+	abort();
+}
+
+const char *ct_role(void)
+{
+	return getenv("CT_ROLE");
+}
+
+struct server {
+	void (*run)(int listener);
+	int meet;
+};
+
+/* Listens, tells the port, plays. */
+static void serve(const struct server *server)
+{
+	int listener, port;
+
+	meet_fd = server->meet;
+	ct_as("server");
+	listener = ct_listener(AF_INET, 128);
+	port = ct_port(listener);
+	CHECK(send(meet_fd, &port, sizeof(port), 0) == sizeof(port));
+	server->run(listener);
+}
+
+static void *serve_thread(void *argument)
+{
+	serve(argument);
+	return NULL;
+}
+
+static void serve_in_child(const struct server *server)
+{
+	serve(server);
+	exit(0);
+}
+
+static void reap_server(void)
+{
+	int status = 0;
+
+	CHECK(waitpid(server_pid, &status, 0) == server_pid);
+	if (server_may_die)
+		return;
+	if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+		exit(WEXITSTATUS(status));
+	CHECK(WIFEXITED(status));
+}
+
+int ct_play_listen(enum ct_place place, void (*run)(int listener), void (*client)(int port))
+{
+	struct server server = { .run = run };
+	const char *forced = getenv("CT_PLACE");
+	pthread_t thread = 0;
+	char number[16];
+	int ends[2], port;
+
+	if (ct_role() != NULL && strcmp(ct_role(), "apart") == 0) {
+		server.meet = atoi(getenv("CT_MEET"));
+		MUST(fcntl(server.meet, F_SETFD, FD_CLOEXEC));
+		serve_in_child(&server);
+	}
+	if (forced != NULL && place != CT_THREAD)
+		place = strcmp(forced, "apart") == 0 ? CT_APART : CT_FORK;
+
+	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
+	server.meet = ends[1];
+	meet_fd = ends[0];
+	if (place == CT_THREAD) {
+		thread = ct_thread(serve_thread, &server);
+	} else {
+		server_pid = ct_fork("server");
+		if (server_pid == 0) {
+			close(ends[0]);
+			if (place == CT_FORK)
+				serve_in_child(&server);
+			MUST(fcntl(ends[1], F_SETFD, 0));
+			sprintf(number, "%d", ends[1]);
+			setenv("CT_MEET", number, 1);
+			unsetenv("QUICSHIM_ENGINE");
+			ct_exec_self("apart");
+		}
+		close(ends[1]);
+	}
+	ct_as("client");
+	if (recv(meet_fd, &port, sizeof(port), MSG_WAITALL) != sizeof(port)) {
+		reap_server(); /* it says why, and exits */
+		return 2;
+	}
+	ct_name_port(port, "SERVER");
+	client(port);
+	if (place == CT_THREAD)
+		ct_join(thread);
+	else
+		reap_server();
+	return 0;
+}
+
+static void (*conn_server)(int fd);
+static void (*conn_client)(int fd);
+
+static void serve_conn(int listener)
+{
+	int fd = ct_accept(listener);
+
+	close(listener);
+	conn_server(fd);
+}
+
+static void connect_conn(int port)
+{
+	conn_client(ct_connect(AF_INET, port));
+}
+
+int ct_play(enum ct_place place, void (*server)(int fd), void (*client)(int fd))
+{
+	conn_server = server;
+	conn_client = client;
+	return ct_play_listen(place, serve_conn, connect_conn);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		ct_skip("no user namespace for a network of our own");
+	close(fd);
+}
+
+/* A namespace in which we may set up the network; a user namespace too when we are not root. */
+static void unshare_net(void)
+{
+	unsigned uid = geteuid(), gid = getegid();
+	char map[64];
+
+	if (unshare(CLONE_NEWNET) == 0)
+		return;
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
+		ct_skip("no network namespace of our own");
+	write_file("/proc/self/setgroups", "deny");
+	snprintf(map, sizeof(map), "%u %u 1", uid, uid);
+	write_file("/proc/self/uid_map", map);
+	snprintf(map, sizeof(map), "%u %u 1", gid, gid);
+	write_file("/proc/self/gid_map", map);
+}
+
+static void set_address(int fd, const char *interface, const char *address)
+{
+	struct ct_addr addr = ct_addr_of(address, 0);
+	struct ifreq request = { .ifr_flags = 0 };
+
+	strcpy(request.ifr_name, interface);
+	memcpy(&request.ifr_addr, &addr.ss, sizeof(request.ifr_addr));
+	MUST(ioctl(fd, SIOCSIFADDR, &request));
+}
+
+void ct_net_add(const char *address)
+{
+	int fd = MUST(socket(AF_INET, SOCK_DGRAM, 0));
+
+	set_address(fd, "lo:9", address);
+	close(fd);
+}
+
+void ct_init_own_net(void)
+{
+	struct ct_addr network = ct_addr_of("203.0.113.0", 0), mask = ct_addr_of("255.255.255.0", 0);
+	struct rtentry route = { .rt_flags = RTF_UP };
+	struct ifreq request = { .ifr_flags = IFF_UP | IFF_RUNNING };
+	static char loopback[] = "lo";
+	int fd;
+
+	ct_init();
+	if (getenv("CT_OWN_NET") != NULL)
+		return;
+	unshare_net();
+	fd = MUST(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	strcpy(request.ifr_name, loopback);
+	MUST(ioctl(fd, SIOCSIFFLAGS, &request));
+	set_address(fd, "lo:1", "198.51.100.1");
+	/* What is sent there comes back in, is nobody's, and is dropped without a word. */
+	memcpy(&route.rt_dst, &network.ss, sizeof(route.rt_dst));
+	memcpy(&route.rt_genmask, &mask.ss, sizeof(route.rt_genmask));
+	route.rt_dev = loopback;
+	MUST(ioctl(fd, SIOCADDRT, &route));
+	close(fd);
+	/* Begin again, so that all that the shim knows it learns in here. */
+	MUST(setenv("CT_OWN_NET", "1", 1));
+	unsetenv("QUICSHIM_ENGINE");
+	ct_exec_self("own-net");
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* More connections than the backlog holds harm nobody: when there is room new ones get in. */
+#include "harness.h"
+
+#define EXTRA 6
+
+int main(void)
+{
+	struct ct_addr addr;
+	int listener, first, fd, extra[EXTRA], word = 0;
+
+	ct_init();
+	listener = ct_listener(AF_INET, 1);
+	addr = ct_local(listener);
+	first = ct_connect(AF_INET, ct_port(listener));
+	CHECK(ct_write_full(first, "first", 5) == 5);
+	/* What becomes of these is the system's affair: held back, refused or queued. */
+	for (int i = 0; i < EXTRA; i++) {
+		extra[i] = ct_socket(AF_INET, SOCK_NONBLOCK);
+		connect(extra[i], SA(&addr));
+	}
+	TRY(ct_read_full(ct_accept(listener), (char[8]){ 0 }, 5));
+	for (int i = 0; i < EXTRA; i++)
+		close(extra[i]);
+	ct_nonblock(listener, true);
+	for (int i = 0; i < 20; i++) {
+		while ((fd = accept(listener, NULL, NULL)) >= 0)
+			close(fd);
+		usleep(10000);
+	}
+	ct_nonblock(listener, false);
+	fd = ct_socket(AF_INET, 0);
+	TRY(connect(fd, SA(&addr)));
+	ct_prove(fd);
+	word = 4711;
+	TRY(ct_write_full(fd, &word, sizeof(word)));
+	word = 0;
+	TRY(ct_read_full(ct_accept(listener), &word, sizeof(word)));
+	ct_note("word %d", word);
+	return 0;
+}
