@@ -21,9 +21,10 @@
  *
  * connect(): the app's end connects to the engine's stream socket with the least SO_SNDBUF and sends
  * one struct qs_connect_req with a reference to itself (SCM_RIGHTS). That message fills its buffer: it
- * is not writable. The engine reads all but the last byte at once, and the last byte when the attempt
- * has ended well, after it has set the final mark and SO_SNDBUF through the reference. If the attempt
- * ends badly it sets a mark with the errno and closes with that byte unread.
+ * is not writable. The engine peeks at it (all that is said stands in the first QS_CONNECT_SAID octets, since the
+ * kernel cuts the message in two), and reads it when the attempt has ended well, after it has set the final
+ * mark and SO_SNDBUF through the reference. If the attempt ends badly it sets a mark with the errno and closes
+ * with the header unread, which makes the kernel say POLLERR and ECONNRESET.
  * A blocking connect waits by sending one more byte, which is told from the app's own data by the
  * SCM_RIGHTS descriptor that comes with it; the engine drops both.
  *
@@ -143,6 +144,8 @@ struct qs_connect_req {
 	uint8_t filler[QS_CONNECT_REQ_SIZE - 104 - sizeof(struct qs_options) - QS_NAMES_MAX * QS_NAME_MAX];
 };
 _Static_assert(sizeof(struct qs_options) == 128, "option slots are two cache lines");
+#define QS_CONNECT_SAID (QS_CONNECT_REQ_SIZE / 2)
+_Static_assert(offsetof(struct qs_connect_req, filler) <= QS_CONNECT_SAID, "what is said fits the first piece");
 _Static_assert(sizeof(struct qs_connect_req) == QS_CONNECT_REQ_SIZE, "one header, one size");
 
 /* Requests on the control socket: one SOCK_SEQPACKET message, answered by one; then the engine closes. */

@@ -15,7 +15,10 @@
 #include <unistd.h>
 
 /* The libraries' failed assertions come here, since the program's symbols stand before libc's (trap.h). */
-void __assert_fail(const char *assertion, const char *file, unsigned int line, const char *function) __attribute__((noreturn));
+#define EXPORTED __attribute__((visibility("default")))
+EXPORTED void __assert_fail(const char *assertion, const char *file, unsigned int line, const char *function)
+	__attribute__((noreturn));
+EXPORTED void abort(void) __attribute__((noreturn));
 void __assert_fail(const char *assertion, const char *file, unsigned int line, const char *function)
 {
 	char what[128];

@@ -91,7 +91,7 @@ void qs_request_fail(struct qs_request *request, int error, const char *reason)
 	request_end(request);
 }
 
-/* Gives the app's end its mark, its buffer size, and then its freedom: the byte that kept it unwritable. */
+/* Gives the app's end its mark, its buffer size, and then its freedom: the header that kept it unwritable is read. */
 static void release_app(struct qs_request *request, const struct qs_slot *slot)
 {
 	struct qs_mark mark = {.state = QS_MARK_OPEN,
@@ -99,15 +99,23 @@ static void release_app(struct qs_request *request, const struct qs_slot *slot)
 			       .generation = slot->generation,
 			       .v6 = request->req->v6};
 	int sndbuf = (int)(request->req->sndbuf / 2); /* the kernel doubles what it is given */
-	char last;
+	char header[QS_CONNECT_REQ_SIZE];
+	size_t left = sizeof(header);
 
 	set_mark(request->app_fd, &mark);
 	if (sndbuf > 0 && setsockopt(request->app_fd, SOL_SOCKET, SO_SNDBUFFORCE, &sndbuf, sizeof(sndbuf)) < 0)
 		setsockopt(request->app_fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
 	close(request->app_fd);
 	request->app_fd = -1;
-	if (recv(request->source.fd, &last, 1, MSG_DONTWAIT) < 0)
-		qs_log("connect of pid %d: the header's end is gone: %s", request->pid, strerrorname_np(errno));
+	while (left > 0) {
+		ssize_t n = recv(request->source.fd, header, left, MSG_DONTWAIT);
+
+		if (n <= 0) {
+			qs_log("connect of pid %d: the header's end is missing", request->pid);
+			return; /* the stream's own reading will see why */
+		}
+		left -= (size_t)n;
+	}
 }
 
 bool qs_request_complete(struct qs_request *request, struct qs_conn *conn)
@@ -254,17 +262,21 @@ static void decide(struct qs_request *request)
 	qs_request_route(request);
 }
 
-/* All but the last byte of the header, and the app's descriptor, in one message. */
-static bool read_header(struct qs_request *request)
+/*
+ * Looks at the header and takes the app's descriptor. The kernel cuts what is sent into pieces of half the send buffer and
+ * gives no more than the piece that the descriptor came with: all that is said stands in the first one, the rest is filler.
+ * Once only: each look brings a descriptor. 1 whole, 0 not there yet, -1 no header.
+ */
+static int read_header(struct qs_request *request)
 {
 	char control[CMSG_SPACE(sizeof(int) * 16)];
-	struct iovec iov = {request->req, QS_CONNECT_REQ_SIZE - 1};
+	struct iovec iov = {request->req, QS_CONNECT_REQ_SIZE};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
-	ssize_t n = recvmsg(request->source.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n = recvmsg(request->source.fd, &msg, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	struct cmsghdr *c;
 
 	if (n < 0)
-		return false;
+		return errno == EAGAIN ? 0 : -1;
 	for (c = CMSG_FIRSTHDR(&msg); c != NULL; c = CMSG_NXTHDR(&msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
@@ -278,7 +290,7 @@ static bool read_header(struct qs_request *request)
 				close(fd);
 		}
 	}
-	return n == QS_CONNECT_REQ_SIZE - 1 && request->app_fd >= 0 && (msg.msg_flags & MSG_CTRUNC) == 0;
+	return n >= (ssize_t)offsetof(struct qs_connect_req, filler) && request->app_fd >= 0 && (msg.msg_flags & MSG_CTRUNC) == 0 ? 1 : -1;
 }
 
 static void request_event(struct qs_source *source, uint32_t events)
@@ -286,10 +298,14 @@ static void request_event(struct qs_source *source, uint32_t events)
 	struct qs_request *request = qs_container(source, struct qs_request, source);
 	struct qs_engine *engine = request->engine;
 
+	int got = read_header(request);
+
 	(void)events;
+	if (got == 0)
+		return;
 	/* From here on the end of the app's descriptor is seen by the stream: nothing more to watch. */
 	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, source->fd, NULL);
-	if (!read_header(request) || !header_is_sound(request->req) || !qs_engine_may(engine, source->fd, request->req->token)) {
+	if (got < 0 || !header_is_sound(request->req) || !qs_engine_may(engine, source->fd, request->req->token)) {
 		engine->totals.requests_refused++;
 		qs_log("a request on the stream socket was refused: pid %d", request->pid);
 		request_end(request);

@@ -161,6 +161,8 @@ static void stream_event(struct qs_source *source, uint32_t events)
 
 	if (events & (EPOLLHUP | EPOLLERR))
 		stream->app_gone = true;
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		stream->end_seen = true;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
 		stream->readable = true;
 		want_read(stream);
@@ -294,8 +296,8 @@ void qs_stream_pull(struct qs_stream *stream)
 			engine->totals.bytes_sent += (uint64_t)n;
 			if (stream->conn != NULL)
 				qs_conn_stream_ready(stream->conn, stream);
-			/* A short read means that the kernel has no more: a later write is a new edge. */
-			if ((size_t)n < QS_CHUNK_BIG && !stream->app_gone)
+			/* A short read means that the kernel has no more: a later write is a new edge. An end is none. */
+			if ((size_t)n < QS_CHUNK_BIG && !stream->end_seen)
 				stream->readable = false;
 		} else if (n == 0) {
 			app_ended(stream);
@@ -384,8 +386,10 @@ void qs_stream_acked(struct qs_stream *stream, uint64_t end)
 		stream->tx_head = chunk->next;
 		if (chunk == stream->tx_tail)
 			stream->tx_tail = NULL;
-		if (chunk == stream->tx_cursor)
-			stream->tx_cursor = NULL;
+		if (chunk == stream->tx_cursor) {
+			stream->tx_cursor = chunk->next;
+			stream->tx_cursor_at = chunk->next != NULL ? chunk->next->start : 0;
+		}
 		qs_chunk_free(stream->engine, chunk);
 	}
 	atomic_store_explicit(&stream_slot(stream)->acked_bytes, stream->tx_acked, memory_order_relaxed);

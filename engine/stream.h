@@ -42,6 +42,7 @@ struct qs_stream {
 	bool filler;         /* a byte with a descriptor may come first (blocking connect) */
 	bool app_eof;        /* the app sends no more: FIN after tx_taken */
 	bool fin_written;
+	bool end_seen;       /* the kernel told of the app's end: read on until it comes */
 	bool app_gone;       /* the app has closed its end */
 	bool tx_blocked;     /* no stream credit; extend_max_stream_data wakes it */
 

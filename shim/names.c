@@ -45,22 +45,6 @@ static void unmap(struct qs_addr *addr)
 	memset(addr->ip + 4, 0, 12);
 }
 
-static void remember(const char *name, const struct qs_addr *addr)
-{
-	for (unsigned tries = 0; tries < 8; tries++) {
-		struct entry *entry = &ring[atomic_fetch_add(&next_entry, 1) % ENTRIES];
-		uint32_t seq = atomic_load_explicit(&entry->seq, memory_order_relaxed);
-
-		if ((seq & 1) || !atomic_compare_exchange_strong(&entry->seq, &seq, seq + 1))
-			continue;
-		entry->addr = *addr;
-		entry->addr.port = 0;
-		memcpy(entry->name, name, QS_NAME_MAX);
-		atomic_store_explicit(&entry->seq, seq + 2, memory_order_release);
-		return;
-	}
-}
-
 static bool read_entry(struct entry *entry, const struct qs_addr *addr, char out[QS_NAME_MAX])
 {
 	uint32_t seq = atomic_load_explicit(&entry->seq, memory_order_acquire);
@@ -89,6 +73,35 @@ unsigned qs_names_lookup(const struct qs_addr *addr, char out[QS_NAMES_MAX][QS_N
 		n += !again;
 	}
 	return n;
+}
+
+static bool is_known(const char *name, const struct qs_addr *addr)
+{
+	char names[QS_NAMES_MAX][QS_NAME_MAX];
+	unsigned n = qs_names_lookup(addr, names);
+
+	while (n > 0)
+		if (!strcmp(names[--n], name))
+			return true;
+	return false;
+}
+
+static void remember(const char *name, const struct qs_addr *addr)
+{
+	if (is_known(name, addr))
+		return;
+	for (unsigned tries = 0; tries < 8; tries++) {
+		struct entry *entry = &ring[atomic_fetch_add(&next_entry, 1) % ENTRIES];
+		uint32_t seq = atomic_load_explicit(&entry->seq, memory_order_relaxed);
+
+		if ((seq & 1) || !atomic_compare_exchange_strong(&entry->seq, &seq, seq + 1))
+			continue;
+		entry->addr = *addr;
+		entry->addr.port = 0;
+		memcpy(entry->name, name, QS_NAME_MAX);
+		atomic_store_explicit(&entry->seq, seq + 2, memory_order_release);
+		return;
+	}
 }
 
 /* In lower case and without a last dot. False if it is an address or no host name. */

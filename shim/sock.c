@@ -61,7 +61,6 @@ static const struct option stored[QS_OPT_MAX] = {
 };
 #define BIT_CONGESTION (QS_OPT_MAX + N_KEPT)
 #define BIT_KEPT(i) (QS_OPT_MAX + (i))
-#define BIT_LINGER BIT_KEPT(1) /* its place in kept[] */
 _Static_assert(BIT_CONGESTION < 64, "one word of bits");
 
 static _Atomic uint64_t noted;
@@ -130,17 +129,43 @@ void qs_sock_note_option(int level, int name)
 		atomic_fetch_or_explicit(&noted, bits, memory_order_relaxed);
 }
 
+static bool is_kept_noted(int name)
+{
+	for (unsigned i = 0; i < N_KEPT; i++)
+		if (kept[i].name == name)
+			return is_noted(BIT_KEPT(i));
+	return false;
+}
+
 uint32_t qs_sock_sndbuf(int fd)
 {
 	int value = 0;
 	socklen_t len = sizeof(value);
 
-	for (unsigned i = 0; i < N_KEPT; i++)
-		if (kept[i].name == SO_SNDBUF && !is_noted(BIT_KEPT(i)))
-			return 0;
+	if (!is_kept_noted(SO_SNDBUF))
+		return 0;
 	return qs_sys_getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &value, &len) == 0 && value > 0 ?
 		       (uint32_t)value :
 		       0;
+}
+
+void qs_sock_route(int fd, uint32_t *mark, char *device, socklen_t device_len)
+{
+	socklen_t len = sizeof(*mark);
+
+	if (is_kept_noted(SO_MARK))
+		qs_sys_getsockopt(fd, SOL_SOCKET, SO_MARK, mark, &len);
+	if (is_kept_noted(SO_BINDTODEVICE) &&
+	    qs_sys_getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &device_len) < 0)
+		device[0] = '\0';
+}
+
+bool qs_sock_is_bound(const struct qs_addr *addr)
+{
+	static const uint8_t none[16];
+
+	return addr->port ||
+	       memcmp(addr->ip, none, addr->family == AF_INET ? 4 : sizeof(addr->ip)) != 0;
 }
 
 static void copy_sigio(int from, int to)
@@ -203,7 +228,7 @@ void qs_sock_collect(int fd, struct qs_options *out)
 	    qs_sys_getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, out->congestion, &len) < 0)
 		out->congestion[0] = '\0';
 	len = sizeof(linger);
-	if (is_noted(BIT_LINGER) &&
+	if (is_kept_noted(SO_LINGER) &&
 	    qs_sys_getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0) {
 		out->linger_on = linger.l_onoff != 0;
 		out->linger_s = (uint16_t)(linger.l_linger > UINT16_MAX ? UINT16_MAX :

@@ -31,6 +31,11 @@ void qs_sock_spread(int fd, const struct qs_options *options, bool v6);
 /* SO_SNDBUF that the app has set, else 0. */
 uint32_t qs_sock_sndbuf(int fd);
 
+/* SO_MARK and SO_BINDTODEVICE if this process ever set such. */
+void qs_sock_route(int fd, uint32_t *mark, char *device, socklen_t device_len);
+/* True if an address from getsockname() says more than "any address, any port". */
+bool qs_sock_is_bound(const struct qs_addr *addr);
+
 /* The TCP option that enum qs_option stands for. False if it is no integer option of TCP, IP or IPv6. */
 bool qs_sock_option_name(enum qs_option option, int *level, int *name);
 /* The reverse; -1 = none. */

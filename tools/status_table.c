@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define COLUMNS_MAX 24
-#define GAP 2	     /* blanks between columns */
 #define SHRUNK_MIN 9 /* no column is cut below this */
 
 void qs_table_init(struct qs_table *table, const struct qs_column *columns, size_t n_columns)
@@ -44,12 +43,17 @@ void qs_table_add_u64(struct qs_table *table, uint64_t number)
 	qs_table_add(table, text);
 }
 
-static void fit(const struct qs_table *table, size_t *widths, size_t width)
+/* Makes the columns fit. Returns how many blanks stand between two: one where it is tight. */
+static int fit(const struct qs_table *table, size_t *widths, size_t width)
 {
-	size_t total = 0;
+	size_t total = 0, gap = 2;
 
 	for (size_t i = 0; i < table->n_columns; i++)
-		total += widths[i] + (i ? GAP : 0);
+		total += widths[i] + (i ? gap : 0);
+	if (width && total > width) {
+		total -= table->n_columns - 1;
+		gap = 1;
+	}
 	while (width && total > width) {
 		size_t widest = table->n_columns;
 
@@ -59,54 +63,67 @@ static void fit(const struct qs_table *table, size_t *widths, size_t width)
 				widest = i;
 		}
 		if (widest == table->n_columns)
-			return;
+			break;
 		widths[widest]--;
 		total--;
 	}
+	return (int)gap;
 }
 
-static void print_cell(FILE *out, const struct qs_column *column, const char *text, size_t width,
-		       bool last)
+/* What is too long loses its middle: names differ at the front, ports and domains stand at the end. */
+static void print_cell(FILE *out, const struct qs_column *column, const char *text, size_t width)
 {
 	size_t len = strlen(text);
 
-	if (len > width && width > 3)
-		fprintf(out, "%.*s...", (int)(width - 3), text);
-	else if (last && !column->right)
-		fputs(text, out);
-	else
+	if (len > width && width >= SHRUNK_MIN) {
+		size_t tail = (width - 3) / 2;
+
+		fprintf(out, "%.*s...%s", (int)(width - 3 - tail), text, text + len - tail);
+	} else {
 		fprintf(out, "%*s", column->right ? (int)width : -(int)width, text);
-	if (!last)
-		fprintf(out, "%*s", GAP, "");
+	}
+}
+
+static void print_row(FILE *out, const struct qs_table *table, const char *const *cells,
+		      const size_t *widths, int gap)
+{
+	for (size_t i = 0; i < table->n_columns; i++) {
+		const struct qs_column *column = &table->columns[i];
+
+		if (i > 0)
+			fprintf(out, "%*s", gap, "");
+		/* No blanks at the end of a line. */
+		if (i + 1 == table->n_columns && !column->right && strlen(cells[i]) <= widths[i])
+			fputs(cells[i], out);
+		else
+			print_cell(out, column, cells[i], widths[i]);
+	}
+	fputc('\n', out);
 }
 
 int qs_table_print(struct qs_table *table, FILE *out, size_t width)
 {
 	size_t widths[COLUMNS_MAX] = {0}, n = table->n_columns;
-	int ret = table->failed || n > COLUMNS_MAX ? -ENOMEM : 0;
+	int ret = table->failed || n > COLUMNS_MAX || table->n_cells % n ? -ENOMEM : 0;
 
 	if (ret == 0) {
-		for (size_t i = 0; i < n; i++)
-			widths[i] = strlen(table->columns[i].title);
+		const char *titles[COLUMNS_MAX];
+		int gap;
+
+		for (size_t i = 0; i < n; i++) {
+			titles[i] = table->columns[i].title;
+			widths[i] = strlen(titles[i]);
+		}
 		for (size_t i = 0; i < table->n_cells; i++) {
 			size_t len = strlen(table->cells[i]);
 
 			if (len > widths[i % n])
 				widths[i % n] = len;
 		}
-		fit(table, widths, width);
-		for (size_t i = 0; i < n; i++)
-			print_cell(out, &table->columns[i], table->columns[i].title, widths[i],
-				   i + 1 == n);
-		fputc('\n', out);
-		for (size_t i = 0; i < table->n_cells; i++) {
-			bool last = i % n + 1 == n;
-
-			print_cell(out, &table->columns[i % n], table->cells[i], widths[i % n],
-				   last);
-			if (last)
-				fputc('\n', out);
-		}
+		gap = fit(table, widths, width);
+		print_row(out, table, titles, widths, gap);
+		for (size_t i = 0; i < table->n_cells; i += n)
+			print_row(out, table, (const char *const *)&table->cells[i], widths, gap);
 	}
 	for (size_t i = 0; i < table->n_cells; i++)
 		free(table->cells[i]);

@@ -18,6 +18,20 @@ static const char *user_name(char *out, uid_t uid)
 	return out;
 }
 
+static const char *direction(uint32_t server)
+{
+	return server ? "in" : "out";
+}
+
+/* Only the line: the file stands above the tables. */
+static const char *rule(char *out, uint32_t line)
+{
+	*out = '\0';
+	if (line)
+		snprintf(out, QS_TEXT_MAX, ":%" PRIu32, line);
+	return out;
+}
+
 static void print_engine(FILE *out, const struct qs_snapshot *s, bool verbose)
 {
 	const struct qs_status_head *h = &s->head;
@@ -56,13 +70,13 @@ static void print_engine(FILE *out, const struct qs_snapshot *s, bool verbose)
 static int print_connections(FILE *out, const struct qs_snapshot *s, bool verbose)
 {
 	static const struct qs_column columns[] = {
-		{"CONN", true, false},	   {"ROLE", false, false},  {"PEER", false, true},
+		{"CONN", true, false},	   {"DIR", false, false},  {"PEER", false, true},
 		{"ALPN", false, true},	   {"SNI", false, true},    {"STATE", false, false},
 		{"RTT", true, false},	   {"CWND", true, false},   {"LOST", true, false},
 		{"PMTU", true, false},	   {"STREAMS", true, false}, {"AGE", true, false},
 		{"LOCAL", false, false},   {"MINRTT", true, false}, {"INFLIGHT", true, false},
 		{"TX-PKTS", true, false}, {"RX-PKTS", true, false}, {"SENT", true, false},
-		{"RECEIVED", true, false},
+		{"RECV", true, false},
 	};
 	char text[QS_TEXT_MAX];
 	struct qs_table table;
@@ -72,7 +86,7 @@ static int print_connections(FILE *out, const struct qs_snapshot *s, bool verbos
 		const struct qs_status_connection *c = &s->connections[i];
 
 		qs_table_add_u64(&table, c->id);
-		qs_table_add(&table, qs_name_role(c->server));
+		qs_table_add(&table, direction(c->server));
 		qs_table_add(&table, qs_text_addr(text, &c->peer));
 		qs_table_add(&table, c->alpn);
 		qs_table_add(&table, c->sni);
@@ -99,10 +113,10 @@ static int print_connections(FILE *out, const struct qs_snapshot *s, bool verbos
 static int print_streams(FILE *out, const struct qs_snapshot *s, bool verbose)
 {
 	static const struct qs_column columns[] = {
-		{"CONN", true, false},	{"STREAM", true, false},   {"ROLE", false, false},
+		{"CONN", true, false},	{"STREAM", true, false},   {"DIR", false, false},
 		{"PID", true, false},	{"PROGRAM", false, true}, {"LOCAL", false, true},
 		{"REMOTE", false, true}, {"STATE", false, false},   {"SENT", true, false},
-		{"RECEIVED", true, false}, {"AGE", true, false},   {"RULE", false, true},
+		{"RECV", true, false}, {"AGE", true, false},   {"RULE", true, false},
 	};
 	char text[QS_TEXT_MAX];
 	struct qs_table table;
@@ -119,7 +133,7 @@ static int print_streams(FILE *out, const struct qs_snapshot *s, bool verbose)
 			qs_table_add_u64(&table, (uint64_t)e->stream);
 		else
 			qs_table_add(&table, "-");
-		qs_table_add(&table, qs_name_role(e->server));
+		qs_table_add(&table, direction(e->server));
 		snprintf(text, sizeof(text), "%" PRId64, e->pid);
 		qs_table_add(&table, e->pid > 0 ? text : "-");
 		qs_table_add(&table, e->program);
@@ -129,7 +143,7 @@ static int print_streams(FILE *out, const struct qs_snapshot *s, bool verbose)
 		qs_table_add(&table, qs_text_bytes(text, e->sent));
 		qs_table_add(&table, qs_text_bytes(text, e->received));
 		qs_table_add(&table, qs_text_age(text, e->age_ms));
-		qs_table_add(&table, qs_text_rule(text, &s->head, e->rule_line));
+		qs_table_add(&table, rule(text, e->rule_line));
 	}
 	return qs_table_print(&table, out, verbose ? 0 : QS_WIDTH);
 }
@@ -139,7 +153,7 @@ static int print_listeners(FILE *out, const struct qs_snapshot *s, bool verbose)
 	static const struct qs_column columns[] = {
 		{"ADDRESS", false, true}, {"ENDPOINT", false, true}, {"ALPN", false, true},
 		{"PID", true, false},	  {"PROGRAM", false, true},  {"ACCEPTED", true, false},
-		{"REFUSED", true, false}, {"RULE", false, true},
+		{"REFUSED", true, false}, {"RULE", true, false},
 	};
 	char text[QS_TEXT_MAX];
 	struct qs_table table;
@@ -156,7 +170,7 @@ static int print_listeners(FILE *out, const struct qs_snapshot *s, bool verbose)
 		qs_table_add(&table, l->program);
 		qs_table_add_u64(&table, l->accepted);
 		qs_table_add_u64(&table, l->refused);
-		qs_table_add(&table, qs_text_rule(text, &s->head, l->rule_line));
+		qs_table_add(&table, rule(text, l->rule_line));
 	}
 	return qs_table_print(&table, out, verbose ? 0 : QS_WIDTH);
 }

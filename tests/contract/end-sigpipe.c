@@ -54,6 +54,7 @@ int main(void)
 	if (pid == 0) {
 		signal(SIGPIPE, SIG_DFL);
 		close(pair[1]);
+		ct_await(pair[0], POLLRDHUP);
 		for (int i = 0; i < 5000; i++) {
 			CHECK(write(pair[0], "x", 1) == 1);
 			usleep(1000);

@@ -21,6 +21,7 @@ int main(void)
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, pair[1], 1);
 	TRY(posix_spawnp(&pid, "echo", &actions, NULL, argv, environ));
+	posix_spawn_file_actions_destroy(&actions);
 	CHECK(waitpid(pid, &status, 0) == pid);
 	ct_note("status %d", status);
 	close(pair[1]);

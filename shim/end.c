@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* Turns what AF_UNIX says at the end of a connection into what TCP says. */
+#include "end.h"
+
+#include "connect.h"
+#include "pages.h"
+#include "sock.h"
+
+/*
+ * Theory. An end with an errno is told once: by the first read, write or SO_ERROR that comes. After that a read
+ * gives 0 and a write EPIPE. "Told" is in the mark, so all processes that share the socket agree. The kernel
+ * itself says ECONNRESET once where the engine closed with bytes unread.
+ *
+ *			read		write
+ * end in order		0		EPIPE
+ * reset, not told	its errno	its errno
+ * reset, told		0		EPIPE
+ * connect failed	its errno	its errno
+ *   and that was told	ENOTCONN	EPIPE
+ * listener		ENOTCONN	EPIPE
+ */
+
+static ssize_t tell(int error)
+{
+	errno = error;
+	return -1;
+}
+
+static ssize_t tell_open(int fd, struct qs_mark *mark, enum qs_end_side side, ssize_t result)
+{
+	struct qs_slot_view slot;
+	int error = result < 0 && errno != EPIPE ? errno : 0;
+
+	if (mark->error == QS_TOLD_END) {
+		if (side == QS_END_READ)
+			return result < 0 && error == ECONNRESET ? 0 : result;
+		return error == ECONNRESET ? tell(EPIPE) : result;
+	}
+	if (error && error != ECONNRESET)
+		return result;
+	if (qs_pages_slot(mark, &slot) && slot.state == QS_SLOT_ENDED && slot.error)
+		error = slot.error;
+	if (!error)
+		return result;
+	mark->error = QS_TOLD_END;
+	qs_sock_set_mark(fd, mark);
+	return tell(error);
+}
+
+ssize_t qs_end_look(int fd, enum qs_end_side side, ssize_t result, bool *epipe)
+{
+	struct qs_mark mark;
+	int saved = errno, error;
+
+	if (epipe)
+		*epipe = false;
+	if (!qs_sock_mark(fd, &mark)) {
+		errno = saved;
+		if (epipe)
+			*epipe = result < 0 && saved == EPIPE;
+		return result;
+	}
+	error = qs_connect_error(fd, &mark);
+	errno = saved;
+	switch (mark.state) {
+	case QS_MARK_CONNECTING:
+		return result;
+	case QS_MARK_OPEN:
+		result = tell_open(fd, &mark, side, result);
+		break;
+	case QS_MARK_FAILED:
+		if (error) {
+			mark.error = 0;
+			qs_sock_set_mark(fd, &mark);
+			return tell(error);
+		}
+		result = tell(side == QS_END_READ ? ENOTCONN : EPIPE);
+		break;
+	case QS_MARK_LISTENER:
+		result = tell(side == QS_END_READ ? ENOTCONN : EPIPE);
+		break;
+	}
+	if (epipe)
+		*epipe = result < 0 && errno == EPIPE;
+	return result;
+}

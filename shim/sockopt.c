@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* getsockopt, setsockopt: SOL_SOCKET of mapped descriptors; the other levels are in sockopt_stored.c. */
+#include "sockopt.h"
+
+#include "connect.h"
+#include "pages.h"
+#include "raw.h"
+#include "real.h"
+#include "sock.h"
+#include "state.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/time.h>
+
+/*
+ * Theory. Most options of SOL_SOCKET are the kernel's on AF_UNIX too, and pass. What AF_UNIX keeps, but does
+ * not act on, is mirrored to the option page (SO_KEEPALIVE, SO_LINGER); what would harm is virtual: the mark
+ * lives in SO_MAX_PACING_RATE, SO_PASSCRED would put messages into the stream, and a larger SO_SNDBUF
+ * before the connection is up would make the socket writable.
+ */
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#define SO_PASSPIDFD 76
+#endif
+
+static int fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+int qs_sockopt_give(const void *from, socklen_t size, void *value, socklen_t *len)
+{
+	if ((int)*len < 0)
+		return fail(EINVAL);
+	if (*len > size)
+		*len = size;
+	memcpy(value, from, *len);
+	return 0;
+}
+
+static bool is_hung_up(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+	struct timespec now = {0};
+
+	return qs_raw6(SYS_ppoll, (long)&p, 1, (long)&now, 0, 8, 0) > 0;
+}
+
+/* SO_ERROR: the errno that was not told yet; it counts as told now. */
+static int take_error(int fd, struct qs_mark *mark, int native)
+{
+	struct qs_slot_view slot;
+	int error = qs_connect_error(fd, mark);
+
+	if (error) {
+		mark->error = 0;
+		qs_sock_set_mark(fd, mark);
+		return error;
+	}
+	if (mark->state != QS_MARK_OPEN || mark->error == QS_TOLD_END ||
+	    (!native && !is_hung_up(fd)))
+		return 0;
+	error = native;
+	if (qs_pages_slot(mark, &slot) && slot.state == QS_SLOT_ENDED && slot.error)
+		error = slot.error;
+	if (error) {
+		mark->error = QS_TOLD_END;
+		qs_sock_set_mark(fd, mark);
+	}
+	return error;
+}
+
+static bool is_virtual_get(int name)
+{
+	switch (name) {
+	case SO_ERROR:
+	case SO_DOMAIN:
+	case SO_PROTOCOL:
+	case SO_MAX_PACING_RATE:
+	case SO_PEERCRED:
+	case SO_PEERGROUPS:
+	case SO_PEERPIDFD:
+		return true;
+	}
+	return false;
+}
+
+static int get_virtual(int fd, struct qs_mark *mark, int name, void *value, socklen_t *len)
+{
+	struct ucred nobody = {.pid = 0, .uid = (uid_t)-1, .gid = (gid_t)-1};
+	int number = 0;
+
+	switch (name) {
+	case SO_ERROR: {
+		socklen_t size = sizeof(number);
+
+		if (qs_sys_getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &size) < 0)
+			number = 0;
+		number = take_error(fd, mark, number);
+		break;
+	}
+	case SO_DOMAIN:
+		number = mark->v6 ? AF_INET6 : AF_INET;
+		break;
+	case SO_PROTOCOL:
+		number = IPPROTO_TCP;
+		break;
+	case SO_PEERCRED:
+		return qs_sockopt_give(&nobody, sizeof(nobody), value, len);
+	default:
+		return qs_sockopt_default_get(mark, SOL_SOCKET, name, value, len);
+	}
+	return qs_sockopt_give(&number, sizeof(number), value, len);
+}
+
+int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict len)
+{
+	struct qs_mark mark;
+	int rc, saved = errno;
+
+	if (!qs_active() || !value || !len || (level == SOL_SOCKET && !is_virtual_get(name)))
+		return qs_real.getsockopt(fd, level, name, value, len);
+	if (!qs_sock_mark(fd, &mark))
+		return qs_real.getsockopt(fd, level, name, value, len);
+	if (level == SOL_SOCKET)
+		rc = get_virtual(fd, &mark, name, value, len);
+	else
+		rc = qs_sockopt_stored_get(fd, &mark, level, name, value, len);
+	if (rc == 0)
+		errno = saved;
+	return rc;
+}
+
+static bool is_virtual_set(int name)
+{
+	switch (name) {
+	case SO_SNDBUF:
+	case SO_SNDBUFFORCE:
+	case SO_LINGER:
+	case SO_KEEPALIVE:
+	case SO_MAX_PACING_RATE:
+	case SO_PASSCRED:
+	case SO_PASSSEC:
+	case SO_PASSPIDFD:
+	case SO_REUSEPORT:
+		return true;
+	}
+	return false;
+}
+
+static int set_linger(int fd, const struct qs_mark *mark, const void *value, socklen_t len)
+{
+	struct qs_options *options;
+	struct linger linger;
+	int rc = qs_real.setsockopt(fd, SOL_SOCKET, SO_LINGER, value, len);
+
+	options = rc == 0 ? qs_pages_options(mark) : NULL;
+	if (options) {
+		memcpy(&linger, value, sizeof(linger));
+		options->linger_s = (uint16_t)(linger.l_linger < 0 || linger.l_linger > UINT16_MAX ?
+						       UINT16_MAX :
+						       linger.l_linger);
+		__atomic_store_n(&options->linger_on, linger.l_onoff != 0, __ATOMIC_RELEASE);
+	}
+	return rc;
+}
+
+static int set_virtual(int fd, const struct qs_mark *mark, int name, const void *value,
+		       socklen_t len)
+{
+	int number, rc;
+
+	switch (name) {
+	case SO_SNDBUF:
+	case SO_SNDBUFFORCE:
+		if (mark->state != QS_MARK_CONNECTING)
+			return qs_real.setsockopt(fd, SOL_SOCKET, name, value, len);
+		break;
+	case SO_LINGER:
+		return set_linger(fd, mark, value, len);
+	case SO_KEEPALIVE:
+		rc = qs_real.setsockopt(fd, SOL_SOCKET, name, value, len);
+		if (rc == 0) {
+			memcpy(&number, value, sizeof(number));
+			qs_sockopt_store(mark, QS_OPT_KEEPALIVE, number != 0);
+		}
+		return rc;
+	default:
+		break;
+	}
+	if (len < sizeof(number))
+		return fail(EINVAL);
+	qs_sockopt_ignore(mark);
+	return 0;
+}
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	struct qs_mark mark;
+	int rc, saved = errno;
+
+	if (!qs_watching())
+		return qs_real.setsockopt(fd, level, name, value, len);
+	qs_sock_note_option(level, name);
+	if (!qs_active() || !value || (level == SOL_SOCKET && !is_virtual_set(name)) ||
+	    !qs_sock_mark(fd, &mark))
+		return qs_real.setsockopt(fd, level, name, value, len);
+	if (level == SOL_SOCKET)
+		rc = set_virtual(fd, &mark, name, value, len);
+	else
+		rc = qs_sockopt_stored_set(&mark, level, name, value, len);
+	if (rc == 0)
+		errno = saved;
+	return rc;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* Options of TCP, IP and IPv6 on mapped descriptors: kept in the option page, judged by a real TCP socket. */
+#include "sockopt.h"
+
+#include "pages.h"
+#include "raw.h"
+#include "sock.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+/*
+ * Theory. What an app sets, it must read back, and what TCP refuses must be refused with the same errno. The
+ * oracle is a TCP socket made for the occasion: the option is set on it, read from it, and what comes back
+ * is kept. The few that programs set on every connection are judged here, without a socket.
+ * An option of enum qs_option goes to the option slot; any other has no effect and is counted.
+ */
+
+#define MAXSEG_UNKNOWN 1448
+
+static int fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+static int result(int rc)
+{
+	return (int)qs_result(rc);
+}
+
+static int oracle(const struct qs_mark *mark)
+{
+	return qs_sys_socket(mark->v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC,
+			     IPPROTO_TCP);
+}
+
+void qs_sockopt_store(const struct qs_mark *mark, enum qs_option option, int value)
+{
+	struct qs_options *options = qs_pages_options(mark);
+
+	if (!options)
+		return;
+	__atomic_store_n(&options->value[option], value, __ATOMIC_RELAXED);
+	__atomic_fetch_or(&options->set, 1u << option, __ATOMIC_RELEASE);
+}
+
+void qs_sockopt_ignore(const struct qs_mark *mark)
+{
+	struct qs_options *options = qs_pages_options(mark);
+
+	if (options)
+		__atomic_fetch_add(&options->ignored, 1, __ATOMIC_RELAXED);
+}
+
+int qs_sockopt_default_get(const struct qs_mark *mark, int level, int name, void *value,
+			   socklen_t *len)
+{
+	int sock = oracle(mark), rc;
+
+	if (sock < 0)
+		return fail(ENOPROTOOPT);
+	rc = qs_sys_getsockopt(sock, level, name, value, len);
+	qs_sys_close(sock);
+	return result(rc);
+}
+
+static int get_maxseg(const struct qs_mark *mark, void *value, socklen_t *len)
+{
+	struct qs_path_figures figures;
+	struct qs_slot_view slot;
+	int mss = MAXSEG_UNKNOWN;
+
+	if (mark->state != QS_MARK_OPEN)
+		return qs_sockopt_default_get(mark, IPPROTO_TCP, TCP_MAXSEG, value, len);
+	if (qs_pages_slot(mark, &slot) && qs_pages_figures(mark, slot.path, &figures) &&
+	    figures.mss)
+		mss = (int)figures.mss;
+	return qs_sockopt_give(&mss, sizeof(mss), value, len);
+}
+
+/* What a TCP socket says before anything is set, where asking one is not worth it. -1: ask. */
+static int known_default(int option)
+{
+	switch (option) {
+	case QS_OPT_NODELAY:
+	case QS_OPT_CORK:
+	case QS_OPT_TOS:
+		return 0;
+	case QS_OPT_QUICKACK:
+		return 1;
+	default:
+		return -1;
+	}
+}
+
+int qs_sockopt_stored_get(int fd, const struct qs_mark *mark, int level, int name, void *value,
+			  socklen_t *len)
+{
+	int option = qs_sock_option_index(level, name), number;
+	const struct qs_options *options;
+
+	if (level == IPPROTO_TCP && name == TCP_INFO)
+		return qs_sockopt_tcp_info(fd, mark, value, len);
+	if (option == QS_OPT_MAXSEG)
+		return get_maxseg(mark, value, len);
+	options = qs_pages_options(mark);
+	if (level == IPPROTO_TCP && name == TCP_CONGESTION && options && options->congestion[0])
+		return qs_sockopt_give(options->congestion, sizeof(options->congestion), value,
+				       len);
+	if (option >= 0 && options &&
+	    (__atomic_load_n(&options->set, __ATOMIC_ACQUIRE) >> option & 1)) {
+		number = __atomic_load_n(&options->value[option], __ATOMIC_RELAXED);
+		return qs_sockopt_give(&number, sizeof(number), value, len);
+	}
+	number = option >= 0 ? known_default(option) : -1;
+	if (number >= 0)
+		return qs_sockopt_give(&number, sizeof(number), value, len);
+	return qs_sockopt_default_get(mark, level, name, value, len);
+}
+
+/* True if TCP takes the value as it is, so that nobody need be asked. */
+static bool is_plainly_good(int option, int *number)
+{
+	switch (option) {
+	case QS_OPT_NODELAY:
+	case QS_OPT_CORK:
+		*number = *number != 0;
+		return true;
+	case QS_OPT_QUICKACK:
+		*number &= 1;
+		return true;
+	case QS_OPT_KEEPIDLE:
+	case QS_OPT_KEEPINTVL:
+		return *number >= 1 && *number <= 32767;
+	case QS_OPT_KEEPCNT:
+		return *number >= 1 && *number <= 127;
+	case QS_OPT_USER_TIMEOUT:
+		return *number >= 0;
+	default:
+		return false;
+	}
+}
+
+/* Lets a TCP socket judge, and keeps what it makes of the value. */
+static int ask_oracle(const struct qs_mark *mark, int option, int level, int name,
+		      const void *value, socklen_t len)
+{
+	struct qs_options *options;
+	char congestion[sizeof(options->congestion)] = {0};
+	socklen_t number_len = sizeof(int), congestion_len = sizeof(congestion);
+	int sock = oracle(mark), number = 0, rc;
+
+	if (sock < 0)
+		return fail(ENOPROTOOPT);
+	rc = qs_sys_setsockopt(sock, level, name, value, len);
+	if (rc == 0 && option >= 0 &&
+	    qs_sys_getsockopt(sock, level, name, &number, &number_len) == 0) {
+		qs_sockopt_store(mark, (enum qs_option)option, number);
+	} else if (rc == 0 && level == IPPROTO_TCP && name == TCP_CONGESTION) {
+		options = qs_pages_options(mark);
+		if (options && qs_sys_getsockopt(sock, level, name, congestion,
+						 &congestion_len) == 0)
+			memcpy(options->congestion, congestion, sizeof(congestion));
+	} else if (rc == 0) {
+		qs_sockopt_ignore(mark);
+	}
+	qs_sys_close(sock);
+	return result(rc);
+}
+
+int qs_sockopt_stored_set(const struct qs_mark *mark, int level, int name, const void *value,
+			  socklen_t len)
+{
+	int option = qs_sock_option_index(level, name), number;
+
+	if (option >= 0 && len >= sizeof(number)) {
+		memcpy(&number, value, sizeof(number));
+		if (is_plainly_good(option, &number)) {
+			qs_sockopt_store(mark, (enum qs_option)option, number);
+			return 0;
+		}
+	}
+	return ask_oracle(mark, option, level, name, value, len);
+}
