@@ -56,7 +56,7 @@ struct qs_rule {
 	bool endpoint_any;
 	uint16_t endpoint_port; /* host order */
 
-	const char *alpn; /* never NULL, 1 to 255 bytes */
+	const char *alpn; /* never NULL, 1 to 31 bytes */
 	const char *server_name; /* connect; NULL: see qs_rule_server_name() */
 	const char *ca; /* connect; NULL: the system's trust store */
 	const char *cert, *key; /* both set or both NULL; never NULL in a quic listen rule */

@@ -12,7 +12,7 @@
 #define DURATION_MAX_NS (24 * 3600 * 1000 * QS_NS_PER_MS)
 #define NAME_MAX_LEN 253
 #define LABEL_MAX_LEN 63
-#define ALPN_MAX_LEN 255
+#define ALPN_MAX_LEN 31 /* GnuTLS takes no longer name */
 
 static bool is_digit(char c)
 {
@@ -169,7 +169,7 @@ int qs_value_host(const struct qs_policy_place *at, char *word, struct qs_rule *
 
 int qs_value_ports(const struct qs_policy_place *at, const char *word, struct qs_rule *rule)
 {
-	uint64_t lo, hi;
+	uint64_t lo = 0, hi;
 	const char *end;
 
 	if (strcmp(word, "*") == 0) {

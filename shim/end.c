@@ -47,40 +47,31 @@ static ssize_t tell_open(int fd, struct qs_mark *mark, enum qs_end_side side, ss
 	return tell(error);
 }
 
-ssize_t qs_end_look(int fd, enum qs_end_side side, ssize_t result, bool *epipe)
+ssize_t qs_end_look(int fd, enum qs_end_side side, ssize_t result)
 {
 	struct qs_mark mark;
 	int saved = errno, error;
 
-	if (epipe)
-		*epipe = false;
-	if (!qs_sock_mark(fd, &mark)) {
-		errno = saved;
-		if (epipe)
-			*epipe = result < 0 && saved == EPIPE;
-		return result;
-	}
+	if (!qs_sock_mark(fd, &mark))
+		goto as_it_is;
 	error = qs_connect_error(fd, &mark);
 	errno = saved;
 	switch (mark.state) {
 	case QS_MARK_CONNECTING:
-		return result;
-	case QS_MARK_OPEN:
-		result = tell_open(fd, &mark, side, result);
 		break;
+	case QS_MARK_OPEN:
+		return tell_open(fd, &mark, side, result);
 	case QS_MARK_FAILED:
 		if (error) {
 			mark.error = 0;
 			qs_sock_set_mark(fd, &mark);
 			return tell(error);
 		}
-		result = tell(side == QS_END_READ ? ENOTCONN : EPIPE);
-		break;
+		return tell(side == QS_END_READ ? ENOTCONN : EPIPE);
 	case QS_MARK_LISTENER:
-		result = tell(side == QS_END_READ ? ENOTCONN : EPIPE);
-		break;
+		return tell(side == QS_END_READ ? ENOTCONN : EPIPE);
 	}
-	if (epipe)
-		*epipe = result < 0 && errno == EPIPE;
+as_it_is:
+	errno = saved;
 	return result;
 }

@@ -11,21 +11,33 @@
 
 enum qs_end_side { QS_END_READ, QS_END_WRITE };
 
-/* The slow half of qs_end(). */
-ssize_t qs_end_look(int fd, enum qs_end_side side, ssize_t result, bool *epipe);
+/* The slow half of the functions below. */
+ssize_t qs_end_look(int fd, enum qs_end_side side, ssize_t result);
+
+static inline bool qs_end_is_told_as_is(int error)
+{
+	return error == EAGAIN || error == EINTR || error == EBADF || error == ENOTSOCK ||
+	       error == EFAULT;
+}
 
 /*
- * Takes the result of a real call: success goes through untouched. 0 (of a read that asked for bytes) and
- * errors other than EAGAIN and EINTR are looked at in a process that may look (R7): what comes back, with
- * errno, is what TCP would have given.
+ * Take the result of a real call: success goes through untouched. The end of the data (0, where bytes were
+ * asked for) and errors other than EAGAIN and EINTR are looked at in a process that may look (R7): what
+ * comes back, with errno, is what TCP would have given.
  */
-static inline ssize_t qs_end(int fd, enum qs_end_side side, ssize_t result)
+static inline ssize_t qs_end_read(int fd, ssize_t result, size_t wanted)
 {
-	if (__builtin_expect(result > 0, 1) || !qs_may_look() ||
-	    (result < 0 && (errno == EAGAIN || errno == EINTR || errno == EBADF ||
-			    errno == ENOTSOCK || errno == EFAULT)))
+	if (__builtin_expect(result > 0, 1) || !qs_may_look() || (result == 0 && !wanted) ||
+	    (result < 0 && qs_end_is_told_as_is(errno)))
 		return result;
-	return qs_end_look(fd, side, result, NULL);
+	return qs_end_look(fd, QS_END_READ, result);
+}
+
+static inline ssize_t qs_end_write(int fd, ssize_t result)
+{
+	if (__builtin_expect(result >= 0, 1) || !qs_may_look() || qs_end_is_told_as_is(errno))
+		return result;
+	return qs_end_look(fd, QS_END_WRITE, result);
 }
 
 #endif

@@ -17,7 +17,7 @@ int main(void)
 	listener = ct_listener(AF_INET, 5);
 	mine = fresh_client(listener, &fd);
 	ct_name_port(ct_addr_port(&mine), "CLIENT");
-	seen = (struct ct_addr){ .len = sizeof(seen.ss) };
+	seen = (struct ct_addr){.len = sizeof(seen.ss)};
 	peer = MUST(accept(listener, (struct sockaddr *)&seen.ss, &seen.len));
 	ct_prove(peer);
 	ct_note("accepted %s, length %u", ct_addr_text(&seen), (unsigned)seen.len);

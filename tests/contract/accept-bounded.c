@@ -11,7 +11,7 @@ static void *visit(void *argument)
 
 int main(void)
 {
-	struct timeval limit = { .tv_usec = 100000 }, none = { 0 };
+	struct timeval limit = {.tv_usec = 100000}, none = {0};
 	pthread_t thread;
 	int listener;
 

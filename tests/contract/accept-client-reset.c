@@ -9,13 +9,13 @@ static void server(int listener)
 	ct_hear();
 	ct_await(listener, POLLIN);
 	fd = ct_accept(listener);
-	TRY(read(fd, (char[8]){ 0 }, 1));
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(read(fd, (char[8]){0}, 1));
+	TRY(read(fd, (char[8]){0}, 1));
 }
 
 static void client(int port)
 {
-	struct linger none = { .l_onoff = 1 };
+	struct linger none = {.l_onoff = 1};
 	int fd = ct_connect(AF_INET, port);
 
 	MUST(setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)));

@@ -5,7 +5,7 @@
 static void visit(int listener, int family)
 {
 	struct ct_addr server = ct_loopback(family, ct_port(listener));
-	struct ct_addr remote = { .len = sizeof(remote.ss) }, local;
+	struct ct_addr remote = {.len = sizeof(remote.ss)}, local;
 	int fd = ct_socket(family, 0), peer;
 
 	TRY(connect(fd, SA(&server)));
@@ -17,7 +17,7 @@ static void visit(int listener, int family)
 	ct_note("accepted %s at %s, length %u", ct_addr_text(&remote), ct_addr_text(&local),
 		(unsigned)remote.len);
 	TRY(write(fd, "hello", 5));
-	TRY(ct_read_full(peer, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(peer, (char[8]){0}, 5));
 	close(peer);
 	close(fd);
 }

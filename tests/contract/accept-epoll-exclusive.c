@@ -7,7 +7,7 @@
 
 static void work(int listener)
 {
-	struct epoll_event event = { .events = EPOLLIN | EPOLLEXCLUSIVE };
+	struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE};
 	int epoll = MUST(epoll_create1(0)), fd;
 	char word[5];
 

@@ -4,7 +4,7 @@
 
 static void watch(uint32_t flags, bool before, const char *name)
 {
-	struct epoll_event event = { .events = EPOLLIN | flags, .data.u64 = 3 };
+	struct epoll_event event = {.events = EPOLLIN | flags, .data.u64 = 3};
 	int epoll = MUST(epoll_create1(0)), listener = ct_bound(AF_INET), first, second, n;
 
 	if (before)

@@ -4,7 +4,7 @@
 
 int main(void)
 {
-	struct ct_addr addr = { .len = sizeof(addr.ss) };
+	struct ct_addr addr = {.len = sizeof(addr.ss)};
 	int listener, fd, peer, file;
 
 	ct_init();
@@ -19,8 +19,8 @@ int main(void)
 	TRY(accept(file, NULL, NULL));
 	close(file);
 	TRY(accept(file, NULL, NULL));
-	TRY(read(listener, (char[8]){ 0 }, 1));
-	TRY(recv(listener, (char[8]){ 0 }, 1, MSG_DONTWAIT));
+	TRY(read(listener, (char[8]){0}, 1));
+	TRY(recv(listener, (char[8]){0}, 1, MSG_DONTWAIT));
 	TRY(write(listener, "x", 1));
 	TRY(getpeername(listener, (struct sockaddr *)&addr.ss, &addr.len));
 	ct_so_error(listener);

@@ -13,8 +13,8 @@ static void show(int fd, int level, int option, const char *name)
 
 int main(void)
 {
-	struct linger linger = { .l_onoff = 1, .l_linger = 7 };
-	struct timeval limit = { .tv_sec = 3 };
+	struct linger linger = {.l_onoff = 1, .l_linger = 7};
+	struct timeval limit = {.tv_sec = 3};
 	socklen_t size;
 	int listener, peer, on = 1, idle = 77, buffer = 40000;
 
@@ -35,11 +35,11 @@ int main(void)
 	show(peer, IPPROTO_TCP, TCP_NODELAY, "TCP_NODELAY");
 	show(peer, SOL_SOCKET, SO_RCVBUF, "SO_RCVBUF");
 	show(peer, SOL_SOCKET, SO_SNDBUF, "SO_SNDBUF");
-	linger = (struct linger){ 0 };
+	linger = (struct linger){0};
 	size = sizeof(linger);
 	MUST(getsockopt(peer, SOL_SOCKET, SO_LINGER, &linger, &size));
 	ct_note("SO_LINGER %d %d", linger.l_onoff, linger.l_linger);
-	limit = (struct timeval){ 0 };
+	limit = (struct timeval){0};
 	size = sizeof(limit);
 	MUST(getsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &limit, &size));
 	ct_note("SO_RCVTIMEO %ld", (long)limit.tv_sec);

@@ -28,8 +28,7 @@ static void client(int port)
 		CHECK(ct_write_full(fds[i], &i, sizeof(i)) == sizeof(i));
 	}
 	for (int i = 0; i < CLIENTS; i++)
-		right += ct_read_full(fds[i], &word, sizeof(word)) == sizeof(word) &&
-			 word == 3 * i;
+		right += ct_read_full(fds[i], &word, sizeof(word)) == sizeof(word) && word == 3 * i;
 	ct_note("%d right", right);
 }
 

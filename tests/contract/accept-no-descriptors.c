@@ -24,6 +24,6 @@ int main(void)
 	TRY(accept(listener, NULL, NULL));
 	ct_poll(listener, POLLIN, 0);
 	MUST(setrlimit(RLIMIT_NOFILE, &limit));
-	TRY(ct_read_full(ct_accept(listener), (char[8]){ 0 }, 5));
+	TRY(ct_read_full(ct_accept(listener), (char[8]){0}, 5));
 	return 0;
 }

@@ -17,6 +17,6 @@ int main(void)
 	ct_poll(listener, POLLIN | POLLOUT, 0);
 	TRY(accept(listener, NULL, NULL));
 	TRY(ct_write_full(fd, "hello", 5));
-	TRY(ct_read_full(peer, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(peer, (char[8]){0}, 5));
 	return 0;
 }

@@ -6,7 +6,7 @@
 
 static void finish(struct aiocb *request, const char *name)
 {
-	const struct aiocb *list[1] = { request };
+	const struct aiocb *list[1] = {request};
 
 	while (aio_error(request) == EINPROGRESS)
 		aio_suspend(list, 1, NULL);
@@ -15,9 +15,9 @@ static void finish(struct aiocb *request, const char *name)
 
 int main(void)
 {
-	char in[8] = { 0 }, out[8] = "hello";
-	struct aiocb read_request = { .aio_buf = in, .aio_nbytes = 5 };
-	struct aiocb write_request = { .aio_buf = out, .aio_nbytes = 5 };
+	char in[8] = {0}, out[8] = "hello";
+	struct aiocb read_request = {.aio_buf = in, .aio_nbytes = 5};
+	struct aiocb write_request = {.aio_buf = out, .aio_nbytes = 5};
 	int pair[2];
 
 	ct_init();

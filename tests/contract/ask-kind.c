@@ -4,7 +4,7 @@
 
 static void show(int fd, const char *name)
 {
-	static const int options[] = { SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN, SO_ERROR };
+	static const int options[] = {SO_TYPE, SO_DOMAIN, SO_PROTOCOL, SO_ACCEPTCONN, SO_ERROR};
 	int values[COUNT(options)];
 	struct stat status;
 	socklen_t size;

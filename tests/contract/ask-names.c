@@ -32,7 +32,7 @@ static int peername(int fd, struct sockaddr *addr, socklen_t *len)
 
 int main(void)
 {
-	struct ct_addr addr = { .len = sizeof(addr.ss) }, local, remote;
+	struct ct_addr addr = {.len = sizeof(addr.ss)}, local, remote;
 	socklen_t negative = (socklen_t)-1;
 	int pair[2];
 

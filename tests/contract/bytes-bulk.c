@@ -13,7 +13,7 @@ static void server(int fd)
 {
 	alarm(0); /* a slow machine or CT_BYTES may need long; the runner still has a limit */
 	ct_note("all read: %d", ct_recv_pattern(fd, total(), 7) == total());
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(read(fd, (char[8]){0}, 1));
 }
 
 static void client(int fd)

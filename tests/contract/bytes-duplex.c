@@ -18,7 +18,7 @@ static void *send_all(void *argument)
 
 static void play(int fd, uint64_t out, uint64_t in)
 {
-	struct flow flow = { .fd = fd, .seed = out };
+	struct flow flow = {.fd = fd, .seed = out};
 	pthread_t thread = ct_thread(send_all, &flow);
 	void *sent;
 
@@ -26,7 +26,7 @@ static void play(int fd, uint64_t out, uint64_t in)
 	pthread_join(thread, &sent);
 	ct_note("sent: %d", (int)(intptr_t)sent);
 	TRY(shutdown(fd, SHUT_WR));
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(read(fd, (char[8]){0}, 1));
 }
 
 static void server(int fd)

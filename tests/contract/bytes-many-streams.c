@@ -28,7 +28,7 @@ static void *talk(void *argument)
 	CHECK(ct_write_full(stream->fd, &stream->seed, 8) == 8);
 	CHECK(ct_send_pattern(stream->fd, TOTAL, stream->seed) == TOTAL);
 	right = ct_recv_pattern(stream->fd, TOTAL, stream->seed + 100) == TOTAL &&
-		read(stream->fd, (char[8]){ 0 }, 1) == 0;
+		read(stream->fd, (char[8]){0}, 1) == 0;
 	close(stream->fd);
 	return (void *)(intptr_t)right;
 }
@@ -55,7 +55,7 @@ static void client(int port)
 	void *result;
 
 	for (int i = 0; i < STREAMS; i++) {
-		streams[i] = (struct stream){ ct_connect(AF_INET, port), (uint64_t)i };
+		streams[i] = (struct stream){ct_connect(AF_INET, port), (uint64_t)i};
 		threads[i] = ct_thread(talk, &streams[i]);
 	}
 	for (int i = 0; i < STREAMS; i++) {

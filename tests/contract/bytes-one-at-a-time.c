@@ -8,7 +8,7 @@ static void server(int fd)
 {
 	ct_hear();
 	ct_note("all right: %d", ct_recv_pattern(fd, TOTAL, 3) == TOTAL);
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(read(fd, (char[8]){0}, 1));
 }
 
 static void client(int fd)

@@ -7,7 +7,7 @@ static int pair[2], listener;
 static void *blocked_read(void *argument)
 {
 	(void)argument;
-	read(pair[0], (char[8]){ 0 }, 1);
+	read(pair[0], (char[8]){0}, 1);
 	return NULL;
 }
 
@@ -37,7 +37,7 @@ int main(void)
 	cancel(blocked_read, "read");
 	cancel(blocked_accept, "accept");
 	TRY(ct_write_full(pair[1], "hello", 5));
-	TRY(ct_read_full(pair[0], (char[8]){ 0 }, 5));
+	TRY(ct_read_full(pair[0], (char[8]){0}, 5));
 	ct_connect(AF_INET, ct_port(listener));
 	TRY(accept(listener, NULL, NULL) >= 0);
 	return 0;

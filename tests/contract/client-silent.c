@@ -13,7 +13,7 @@ static void server(int fd)
 static void client(int fd)
 {
 	ct_note("received: %d", ct_recv_pattern(fd, TOTAL, 2) == TOTAL);
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(read(fd, (char[8]){0}, 1));
 	TRY(close(fd));
 }
 

@@ -21,7 +21,7 @@ int main(void)
 	TRY(connect(fd, SA(&server)));
 	peer = ct_accept(listener);
 	TRY(write(fd, "hello", 5));
-	TRY(ct_read_full(peer, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(peer, (char[8]){0}, 5));
 	TRY(connect(fd, SA(&server)));
 	ct_events(fd, POLLOUT);
 	return 0;

@@ -22,6 +22,6 @@ int main(void)
 	seen = ct_remote(peer);
 	ct_note("mine %s seen %s", ct_addr_text(&mine), ct_addr_text(&seen));
 	TRY(write(fd, "hello", 5));
-	TRY(ct_read_full(peer, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(peer, (char[8]){0}, 5));
 	return 0;
 }

@@ -19,6 +19,6 @@ int main(void)
 	mine = ct_local(fd);
 	ct_note("after %s", ct_addr_text(&mine));
 	TRY(ct_write_full(fd, "hello", 5));
-	TRY(ct_read_full(ct_accept(listener), (char[8]){ 0 }, 5));
+	TRY(ct_read_full(ct_accept(listener), (char[8]){0}, 5));
 	return 0;
 }

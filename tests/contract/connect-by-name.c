@@ -6,7 +6,7 @@
 
 int main(void)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_INET }, *list;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_INET}, *list;
 	int listener, fd;
 	char service[16];
 
@@ -20,6 +20,6 @@ int main(void)
 	ct_prove(fd);
 	freeaddrinfo(list);
 	TRY(ct_write_full(fd, "hello", 5));
-	TRY(ct_read_full(ct_accept(listener), (char[8]){ 0 }, 5));
+	TRY(ct_read_full(ct_accept(listener), (char[8]){0}, 5));
 	return 0;
 }

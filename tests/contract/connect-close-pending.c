@@ -24,6 +24,6 @@ int main(void)
 	TRY(connect(fd, SA(&server)));
 	ct_prove(fd);
 	TRY(ct_write_full(fd, "hello", 5));
-	TRY(ct_read_full(ct_accept(listener), (char[8]){ 0 }, 5));
+	TRY(ct_read_full(ct_accept(listener), (char[8]){0}, 5));
 	return 0;
 }

@@ -5,7 +5,7 @@
 static void watch(int port, uint32_t flags, const char *name)
 {
 	struct ct_addr addr = ct_loopback(AF_INET, port);
-	struct epoll_event event = { .events = EPOLLOUT | EPOLLIN | EPOLLRDHUP | flags };
+	struct epoll_event event = {.events = EPOLLOUT | EPOLLIN | EPOLLRDHUP | flags};
 	int epoll = MUST(epoll_create1(0)), fd = ct_socket(AF_INET, SOCK_NONBLOCK), n;
 
 	MUST(connect(fd, SA(&addr)) == -1 && errno == EINPROGRESS ? 0 : -1);

@@ -5,7 +5,7 @@
 static void watch(int port, uint32_t flags, const char *name)
 {
 	struct ct_addr addr = ct_loopback(AF_INET, port);
-	struct epoll_event event = { .events = EPOLLOUT | EPOLLIN | flags, .data.u64 = 77 };
+	struct epoll_event event = {.events = EPOLLOUT | EPOLLIN | flags, .data.u64 = 77};
 	int epoll = MUST(epoll_create1(0)), fd = ct_socket(AF_INET, SOCK_NONBLOCK), n;
 
 	MUST(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
@@ -16,8 +16,7 @@ static void watch(int port, uint32_t flags, const char *name)
 		memset(&event, 0, sizeof(event));
 		n = epoll_wait(epoll, &event, 1, 5000);
 	} while (n == 1 && (event.events & EPOLLHUP) != 0);
-	ct_note("%s: %d %s data %d", name, n, ct_event_names(event.events),
-		(int)event.data.u64);
+	ct_note("%s: %d %s data %d", name, n, ct_event_names(event.events), (int)event.data.u64);
 	ct_so_error(fd);
 	event.events = EPOLLIN;
 	event.data.u64 = 78;

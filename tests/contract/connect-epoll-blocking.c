@@ -4,7 +4,7 @@
 
 int main(void)
 {
-	struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP, .data.u64 = 5 };
+	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.u64 = 5};
 	struct ct_addr addr;
 	int listener, epoll, fd, peer, n;
 
@@ -21,7 +21,7 @@ int main(void)
 	TRY(write(peer, "hello", 5));
 	n = epoll_wait(epoll, &event, 1, 5000);
 	ct_note("data: %d %s %d", n, ct_event_names(event.events), (int)event.data.u64);
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(fd, (char[8]){0}, 5));
 	TRY(epoll_wait(epoll, &event, 1, 0));
 	close(peer);
 	n = epoll_wait(epoll, &event, 1, 5000);

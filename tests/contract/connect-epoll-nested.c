@@ -5,7 +5,7 @@
 static void watch(int port, uint32_t flags, const char *name)
 {
 	struct ct_addr addr = ct_loopback(AF_INET, port);
-	struct epoll_event event = { .events = EPOLLOUT | flags, .data.u64 = 1 };
+	struct epoll_event event = {.events = EPOLLOUT | flags, .data.u64 = 1};
 	int inner = MUST(epoll_create1(0)), outer = MUST(epoll_create1(0));
 	int fd = ct_socket(AF_INET, SOCK_NONBLOCK), n;
 

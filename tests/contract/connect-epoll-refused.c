@@ -5,7 +5,7 @@
 static void watch(uint32_t flags, bool before, const char *name)
 {
 	struct ct_addr addr = ct_loopback(AF_INET, ct_closed_port());
-	struct epoll_event event = { .events = EPOLLOUT | flags, .data.u64 = 9 };
+	struct epoll_event event = {.events = EPOLLOUT | flags, .data.u64 = 9};
 	int epoll = MUST(epoll_create1(0)), fd = ct_socket(AF_INET, SOCK_NONBLOCK), n;
 
 	if (before)
@@ -18,8 +18,7 @@ static void watch(uint32_t flags, bool before, const char *name)
 		memset(&event, 0, sizeof(event));
 		n = epoll_wait(epoll, &event, 1, 5000);
 	} while (n == 1 && (event.events & EPOLLERR) == 0);
-	ct_note("%s: %d %s data %d", name, n, ct_event_names(event.events),
-		(int)event.data.u64);
+	ct_note("%s: %d %s data %d", name, n, ct_event_names(event.events), (int)event.data.u64);
 	ct_so_error(fd);
 	close(fd);
 	close(epoll);

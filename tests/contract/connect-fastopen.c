@@ -13,7 +13,7 @@ int main(void)
 	fd = ct_socket(AF_INET, 0);
 	TRY(sendto(fd, "hello", 5, MSG_FASTOPEN, SA(&server)));
 	ct_prove(fd);
-	TRY(ct_read_full(ct_accept(listener), (char[8]){ 0 }, 5));
+	TRY(ct_read_full(ct_accept(listener), (char[8]){0}, 5));
 	TRY(connect(fd, SA(&server)));
 	close(fd);
 
@@ -22,6 +22,6 @@ int main(void)
 	TRY(connect(fd, SA(&server)));
 	TRY(write(fd, "hello", 5));
 	ct_prove(fd);
-	TRY(ct_read_full(ct_accept(listener), (char[8]){ 0 }, 5));
+	TRY(ct_read_full(ct_accept(listener), (char[8]){0}, 5));
 	return 0;
 }

@@ -27,6 +27,6 @@ int main(void)
 	ct_so_error(fd);
 	TRY(connect(fd, SA(&server)));
 	TRY(ct_write_full(fd, "hello", 5));
-	TRY(ct_read_full(ct_accept(listener), (char[8]){ 0 }, 5));
+	TRY(ct_read_full(ct_accept(listener), (char[8]){0}, 5));
 	return 0;
 }

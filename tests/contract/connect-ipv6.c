@@ -24,8 +24,8 @@ int main(void)
 	ct_note("server: local %s remote %s", ct_addr_text(&local), ct_addr_text(&remote));
 	ct_note("length %u", (unsigned)remote.len);
 	TRY(write(fd, "hello", 5));
-	TRY(ct_read_full(peer, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(peer, (char[8]){0}, 5));
 	TRY(write(peer, "hello", 5));
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(fd, (char[8]){0}, 5));
 	return 0;
 }

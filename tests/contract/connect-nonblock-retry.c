@@ -21,6 +21,6 @@ int main(void)
 	ct_so_error(fd);
 	ct_prove(fd);
 	TRY(write(fd, "hello", 5));
-	TRY(ct_read_full(ct_accept(listener), (char[8]){ 0 }, 5));
+	TRY(ct_read_full(ct_accept(listener), (char[8]){0}, 5));
 	return 0;
 }

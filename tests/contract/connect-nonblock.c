@@ -21,9 +21,9 @@ int main(void)
 	ct_note("remote %s", ct_addr_text(&remote));
 	TRY(fcntl(fd, F_GETFL) & O_NONBLOCK);
 	peer = ct_accept(listener);
-	TRY(read(fd, (char[8]){ 0 }, 5));
+	TRY(read(fd, (char[8]){0}, 5));
 	TRY(write(peer, "hello", 5));
 	ct_await(fd, POLLIN);
-	TRY(read(fd, (char[8]){ 0 }, 5));
+	TRY(read(fd, (char[8]){0}, 5));
 	return 0;
 }

@@ -4,8 +4,8 @@
 
 int main(void)
 {
-	struct ct_addr nobody, addr = { .len = sizeof(addr.ss) };
-	struct pollfd p = { .events = POLLIN | POLLOUT | POLLRDHUP };
+	struct ct_addr nobody, addr = {.len = sizeof(addr.ss)};
+	struct pollfd p = {.events = POLLIN | POLLOUT | POLLRDHUP};
 	int fd;
 
 	ct_init_own_net();
@@ -18,7 +18,7 @@ int main(void)
 	TRY(poll(&p, 1, 100));
 	TRY(getpeername(fd, (struct sockaddr *)&addr.ss, &addr.len));
 	TRY(write(fd, "x", 1));
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(read(fd, (char[8]){0}, 1));
 	ct_so_error(fd);
 	TRY(connect(fd, SA(&nobody)));
 	TRY(close(fd));

@@ -15,12 +15,12 @@ int main(void)
 	fd = ct_socket(AF_INET, 0);
 	TRY(connect(fd, SA(&closed)));
 	ct_so_error(fd);
-	TRY(getpeername(fd, (struct sockaddr *)&(struct sockaddr_storage){ 0 },
-			&(socklen_t){ sizeof(struct sockaddr_storage) }));
+	TRY(getpeername(fd, (struct sockaddr *)&(struct sockaddr_storage){0},
+			&(socklen_t){sizeof(struct sockaddr_storage)}));
 	TRY(connect(fd, SA(&closed)));
 	TRY(connect(fd, SA(&open)));
 	ct_prove(fd);
 	TRY(ct_write_full(fd, "hello", 5));
-	TRY(ct_read_full(ct_accept(listener), (char[8]){ 0 }, 5));
+	TRY(ct_read_full(ct_accept(listener), (char[8]){0}, 5));
 	return 0;
 }

@@ -7,7 +7,7 @@
 static void watch(int port)
 {
 	struct ct_addr addr = ct_loopback(AF_INET, port);
-	struct timeval limit = { .tv_sec = 5 };
+	struct timeval limit = {.tv_sec = 5};
 	fd_set in, out, except;
 	int fd = ct_socket(AF_INET, SOCK_NONBLOCK), n;
 
@@ -22,7 +22,7 @@ static void watch(int port)
 	FD_SET(fd, &in);
 	FD_SET(fd, &out);
 	FD_SET(fd, &except);
-	n = pselect(fd + 1, &in, &out, &except, &(struct timespec){ 0 }, NULL);
+	n = pselect(fd + 1, &in, &out, &except, &(struct timespec){0}, NULL);
 	ct_note("pselect = %d in %d out %d except %d", n, FD_ISSET(fd, &in) != 0,
 		FD_ISSET(fd, &out) != 0, FD_ISSET(fd, &except) != 0);
 	ct_so_error(fd);

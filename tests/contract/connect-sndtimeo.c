@@ -4,7 +4,7 @@
 
 int main(void)
 {
-	struct timeval limit = { .tv_usec = 200000 };
+	struct timeval limit = {.tv_usec = 200000};
 	struct ct_addr nobody;
 	int fd;
 

@@ -4,8 +4,8 @@
 
 int main(void)
 {
-	struct ct_addr none = { .ss.ss_family = AF_UNSPEC, .len = sizeof(struct sockaddr_in) };
-	struct ct_addr server, addr = { .len = sizeof(addr.ss) };
+	struct ct_addr none = {.ss.ss_family = AF_UNSPEC, .len = sizeof(struct sockaddr_in)};
+	struct ct_addr server, addr = {.len = sizeof(addr.ss)};
 	int listener, fd, peer;
 
 	ct_init();
@@ -17,13 +17,13 @@ int main(void)
 	peer = ct_accept(listener);
 	TRY(connect(fd, SA(&none)));
 	TRY(getpeername(fd, (struct sockaddr *)&addr.ss, &addr.len));
-	TRY(read(peer, (char[8]){ 0 }, 1));
+	TRY(read(peer, (char[8]){0}, 1));
 	close(peer);
 	ct_so_error(fd); /* may be left over from the first life */
 	TRY(connect(fd, SA(&server)));
 	ct_prove(fd);
 	peer = ct_accept(listener);
 	TRY(ct_write_full(fd, "hello", 5));
-	TRY(ct_read_full(peer, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(peer, (char[8]){0}, 5));
 	return 0;
 }

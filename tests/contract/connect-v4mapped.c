@@ -23,6 +23,6 @@ int main(void)
 	remote = ct_remote(peer);
 	ct_note("server: local %s remote %s", ct_addr_text(&local), ct_addr_text(&remote));
 	TRY(write(fd, "hello", 5));
-	TRY(ct_read_full(peer, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(peer, (char[8]){0}, 5));
 	return 0;
 }

@@ -17,6 +17,6 @@ int main(void)
 	remote = ct_remote(fd);
 	ct_note("remote %s", ct_addr_text(&remote));
 	TRY(ct_write_full(fd, "hello", 5));
-	TRY(ct_read_full(ct_accept(listener), (char[8]){ 0 }, 5));
+	TRY(ct_read_full(ct_accept(listener), (char[8]){0}, 5));
 	return 0;
 }

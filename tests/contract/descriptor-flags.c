@@ -24,7 +24,7 @@ int main(void)
 	show(fd, "connected");
 	TRY(ioctl(fd, FIONBIO, &on));
 	show(fd, "FIONBIO");
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(read(fd, (char[8]){0}, 1));
 	TRY(ioctl(fd, FIONBIO, &off));
 	show(fd, "FIONBIO off");
 	other = (int)TRY(fcntl(fd, F_DUPFD, 50));

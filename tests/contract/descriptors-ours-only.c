@@ -9,7 +9,7 @@ static void list(const char *when)
 	DIR *directory = opendir("/proc/self/fd");
 	struct dirent *entry;
 	char text[256] = "";
-	bool open[64] = { false };
+	bool open[64] = {false};
 
 	CHECK(directory != NULL);
 	while ((entry = readdir(directory)) != NULL) {

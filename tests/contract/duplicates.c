@@ -6,17 +6,17 @@ static void server(int listener)
 {
 	int first = ct_accept(listener), second = ct_accept(listener);
 
-	TRY(ct_read_full(first, (char[8]){ 0 }, 6));
+	TRY(ct_read_full(first, (char[8]){0}, 6));
 	/* The client puts its second connection over its first. */
-	TRY(read(first, (char[8]){ 0 }, 1));
+	TRY(read(first, (char[8]){0}, 1));
 	TRY(ct_write_full(second, "two", 3));
-	TRY(read(second, (char[8]){ 0 }, 1));
+	TRY(read(second, (char[8]){0}, 1));
 }
 
 static void client(int port)
 {
 	int first = ct_connect(AF_INET, port), second = ct_connect(AF_INET, port), other;
-	char word[4] = { 0 };
+	char word[4] = {0};
 
 	other = MUST(dup(first));
 	ct_prove(other);

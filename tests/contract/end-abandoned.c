@@ -18,7 +18,7 @@ static void client(int port)
 	for (int i = 0; i < ROUNDS; i++) {
 		int fd = ct_connect(AF_INET, port);
 
-		ends += read(fd, (char[8]){ 0 }, 1) == 0;
+		ends += read(fd, (char[8]){0}, 1) == 0;
 		close(fd);
 	}
 	ct_note("%d ends", ends);

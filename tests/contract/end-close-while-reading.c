@@ -8,7 +8,7 @@ static void *reader(void *argument)
 {
 	(void)argument;
 	ct_as("reader");
-	TRY(read(pair[0], (char[8]){ 0 }, 1));
+	TRY(read(pair[0], (char[8]){0}, 1));
 	return NULL;
 }
 
@@ -33,6 +33,6 @@ int main(void)
 	ct_join(threads[0]);
 	ct_join(threads[1]);
 	TRY(write(pair[0], "x", 1));
-	TRY(ct_read_full(pair[1], (char[8]){ 0 }, 1));
+	TRY(ct_read_full(pair[1], (char[8]){0}, 1));
 	return 0;
 }

@@ -4,7 +4,7 @@
 
 static void server(int fd)
 {
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(fd, (char[8]){0}, 5));
 	TRY(close(fd));
 }
 

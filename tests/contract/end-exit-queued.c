@@ -21,10 +21,10 @@ static void client(int fd)
 
 	close(tube[1]);
 	CHECK(ct_read_full(tube[0], &total, sizeof(total)) == sizeof(total));
-	MUST(waitid(P_PID, (id_t)ct_server_pid(), &(siginfo_t){ 0 }, WEXITED | WNOWAIT));
+	MUST(waitid(P_PID, (id_t)ct_server_pid(), &(siginfo_t){0}, WEXITED | WNOWAIT));
 	usleep(200000); /* time enough to lose things */
 	ct_note("all right: %d", ct_recv_pattern(fd, total, 17) == total);
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(read(fd, (char[8]){0}, 1));
 }
 
 int main(void)

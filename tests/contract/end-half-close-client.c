@@ -7,9 +7,9 @@
 static void server(int fd)
 {
 	ct_note("received %d", ct_recv_pattern(fd, TOTAL, 1) == TOTAL);
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(read(fd, (char[8]){0}, 1));
 	ct_events(fd, POLLRDHUP);
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(read(fd, (char[8]){0}, 1));
 	ct_note("sent %d", ct_send_pattern(fd, TOTAL, 2) == TOTAL);
 	TRY(close(fd));
 }
@@ -20,7 +20,7 @@ static void client(int fd)
 	TRY(shutdown(fd, SHUT_WR));
 	TRY(write(fd, "x", 1));
 	ct_note("received %d", ct_recv_pattern(fd, TOTAL, 2) == TOTAL);
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(read(fd, (char[8]){0}, 1));
 	ct_events(fd, POLLHUP);
 	ct_so_error(fd);
 	TRY(close(fd));

@@ -6,15 +6,15 @@ static void server(int fd)
 {
 	TRY(ct_write_full(fd, "hello", 5));
 	TRY(shutdown(fd, SHUT_WR));
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 5));
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(ct_read_full(fd, (char[8]){0}, 5));
+	TRY(read(fd, (char[8]){0}, 1));
 	ct_events(fd, POLLHUP);
 	TRY(close(fd));
 }
 
 static void client(int fd)
 {
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 8));
+	TRY(ct_read_full(fd, (char[8]){0}, 8));
 	ct_events(fd, POLLRDHUP);
 	TRY(ct_write_full(fd, "later", 5));
 	TRY(close(fd));

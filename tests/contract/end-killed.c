@@ -8,7 +8,7 @@ static void server(int fd)
 {
 	CHECK(ct_write_full(fd, "hello", 5) == 5);
 	ct_tell();
-	read(fd, (char[8]){ 0 }, 1);
+	read(fd, (char[8]){0}, 1);
 	_exit(2);
 }
 
@@ -18,11 +18,11 @@ static void client(int fd)
 	ssize_t n;
 
 	ct_server_may_die();
-	CHECK(ct_read_full(fd, (char[8]){ 0 }, 5) == 5);
+	CHECK(ct_read_full(fd, (char[8]){0}, 5) == 5);
 	ct_hear();
 	clock_gettime(CLOCK_MONOTONIC, &before);
 	MUST(kill(ct_server_pid(), SIGKILL));
-	n = read(fd, (char[8]){ 0 }, 1);
+	n = read(fd, (char[8]){0}, 1);
 	clock_gettime(CLOCK_MONOTONIC, &after);
 	ct_note("read ended: %d", n == 0 || (n == -1 && errno == ECONNRESET));
 	ct_note("in time: %d", after.tv_sec - before.tv_sec < 2);

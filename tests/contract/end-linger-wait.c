@@ -5,12 +5,12 @@
 static void server(int fd)
 {
 	ct_note("received %d", ct_recv_pattern(fd, 4 << 20, 1) == 4 << 20);
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(read(fd, (char[8]){0}, 1));
 }
 
 static void client(int fd)
 {
-	struct linger linger = { .l_onoff = 1, .l_linger = 5 };
+	struct linger linger = {.l_onoff = 1, .l_linger = 5};
 	socklen_t size = sizeof(linger);
 
 	TRY(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)));

@@ -4,16 +4,16 @@
 
 static void server(int fd)
 {
-	struct linger none = { .l_onoff = 1 };
+	struct linger none = {.l_onoff = 1};
 
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(fd, (char[8]){0}, 5));
 	TRY(setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)));
 	TRY(close(fd));
 }
 
 static void client(int fd)
 {
-	struct ct_addr addr = { .len = sizeof(addr.ss) };
+	struct ct_addr addr = {.len = sizeof(addr.ss)};
 	char byte;
 
 	TRY(ct_write_full(fd, "hello", 5));

@@ -4,7 +4,7 @@
 
 static void reset(int fd)
 {
-	struct linger none = { .l_onoff = 1 };
+	struct linger none = {.l_onoff = 1};
 
 	MUST(setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)));
 	close(fd);
@@ -19,7 +19,7 @@ static void *reset_later(void *argument)
 
 int main(void)
 {
-	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
 	static char big[1 << 20];
 	pthread_t thread;
 	int pair[2], epoll, n;

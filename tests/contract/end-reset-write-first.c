@@ -4,7 +4,7 @@
 
 int main(void)
 {
-	struct linger none = { .l_onoff = 1 };
+	struct linger none = {.l_onoff = 1};
 	int pair[2];
 
 	ct_init();
@@ -14,6 +14,6 @@ int main(void)
 	ct_await(pair[0], POLLERR | POLLHUP);
 	TRY(send(pair[0], "x", 1, MSG_NOSIGNAL));
 	TRY(send(pair[0], "x", 1, MSG_NOSIGNAL));
-	TRY(read(pair[0], (char[8]){ 0 }, 1));
+	TRY(read(pair[0], (char[8]){0}, 1));
 	return 0;
 }

@@ -26,7 +26,7 @@ static void write_until_error(int fd, int flags, const char *name)
 
 int main(void)
 {
-	struct sigaction action = { .sa_handler = count };
+	struct sigaction action = {.sa_handler = count};
 	int pair[2], status;
 	pid_t pid;
 
@@ -39,7 +39,7 @@ int main(void)
 	write_until_error(pair[0], 0, "signal");
 	TRY(write(pair[0], "x", 1));
 	ct_note("signals %d", (int)pipes);
-	TRY(writev(pair[0], &(struct iovec){ &status, 1 }, 1));
+	TRY(writev(pair[0], &(struct iovec){&status, 1}, 1));
 	ct_note("signals %d", (int)pipes);
 	close(pair[0]);
 

@@ -20,7 +20,7 @@ static void end(int how)
 	case 3:
 		quick_exit(0);
 	case 4: {
-		char name[] = "true", *argv[] = { name, NULL };
+		char name[] = "true", *argv[] = {name, NULL};
 
 		MUST(fcntl(fd, F_SETFD, FD_CLOEXEC));
 		execvp("true", argv);
@@ -45,15 +45,14 @@ static void server(int listener)
 
 static void client(int port)
 {
-	static const char *const names[] = { "close and exit", "exit", "_exit", "quick_exit",
-					     "exec" };
+	static const char *const names[] = {"close and exit", "exit", "_exit", "quick_exit",
+					    "exec"};
 
 	for (int how = 0; how <= 4; how++) {
 		int fd = ct_connect(AF_INET, port);
 		bool right = ct_recv_pattern(fd, TOTAL, (uint64_t)how) == TOTAL;
 
-		ct_note("%s: right %d, then %zd", names[how], right,
-			read(fd, (char[8]){ 0 }, 1));
+		ct_note("%s: right %d, then %zd", names[how], right, read(fd, (char[8]){0}, 1));
 		close(fd);
 	}
 }

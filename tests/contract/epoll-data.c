@@ -6,7 +6,7 @@ static int pair[2], epoll;
 
 static void wait_for(const char *name, int timeout_ms)
 {
-	struct epoll_event event = { .events = 0 };
+	struct epoll_event event = {.events = 0};
 	int n = epoll_wait(epoll, &event, 1, timeout_ms);
 
 	ct_note("%s: %d %s", name, n, ct_event_names(event.events));
@@ -14,7 +14,7 @@ static void wait_for(const char *name, int timeout_ms)
 
 static void arm(int operation, uint32_t flags)
 {
-	struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP | flags };
+	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | flags};
 
 	MUST(epoll_ctl(epoll, operation, pair[1], &event));
 }

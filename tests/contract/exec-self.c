@@ -17,13 +17,13 @@ static void after(int fd)
 	ct_note("TCP_NODELAY %d", nodelay);
 	ct_so_error(fd);
 	TRY(ct_write_full(fd, "hello", 5));
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 5));
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(ct_read_full(fd, (char[8]){0}, 5));
+	TRY(read(fd, (char[8]){0}, 1));
 }
 
 static void server(int fd)
 {
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(fd, (char[8]){0}, 5));
 	TRY(ct_write_full(fd, "hello", 5));
 	close(fd);
 }

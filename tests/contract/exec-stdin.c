@@ -4,7 +4,7 @@
 
 static void server(int fd)
 {
-	char name[] = "cat", *argv[] = { name, NULL };
+	char name[] = "cat", *argv[] = {name, NULL};
 	int status;
 	pid_t pid = ct_fork("server");
 
@@ -22,7 +22,7 @@ static void server(int fd)
 
 static void client(int fd)
 {
-	char word[16] = { 0 };
+	char word[16] = {0};
 
 	TRY(ct_write_full(fd, "hello", 5));
 	TRY(ct_read_full(fd, word, 5));

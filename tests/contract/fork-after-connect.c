@@ -4,15 +4,15 @@
 
 static void server(int fd)
 {
-	TRY(ct_read_full(fd, (char[16]){ 0 }, 6));
+	TRY(ct_read_full(fd, (char[16]){0}, 6));
 	TRY(ct_write_full(fd, "parentchild!", 12));
-	TRY(ct_read_full(fd, (char[16]){ 0 }, 4));
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(ct_read_full(fd, (char[16]){0}, 4));
+	TRY(read(fd, (char[8]){0}, 1));
 }
 
 static void client(int fd)
 {
-	char text[8] = { 0 };
+	char text[8] = {0};
 	struct ct_addr remote;
 	pid_t pid;
 

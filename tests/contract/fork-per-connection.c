@@ -14,7 +14,7 @@ static void on_child(int number)
 
 static void server(int listener)
 {
-	struct sigaction action = { .sa_handler = on_child, .sa_flags = SA_RESTART };
+	struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART};
 	int reaped = 0, n = 0;
 	char word[5];
 

@@ -8,8 +8,8 @@ static volatile nfds_t one = 1;
 
 static void server(int fd)
 {
-	struct pollfd p[1] = { { .fd = fd, .events = POLLIN } };
-	struct timespec limit = { .tv_sec = 5 };
+	struct pollfd p[1] = {{.fd = fd, .events = POLLIN}};
+	struct timespec limit = {.tv_sec = 5};
 	char buffer[8];
 
 	TRY(poll(p, one, 5000));
@@ -26,7 +26,7 @@ static void server(int fd)
 
 static void client(int fd)
 {
-	struct linger none = { .l_onoff = 1 };
+	struct linger none = {.l_onoff = 1};
 
 	CHECK(ct_write_full(fd, "abcdefghijklmno", 15) == 15);
 	ct_hear();

@@ -35,7 +35,7 @@ static void unshare_net(void)
 static void set_address(int fd, const char *interface, const char *address)
 {
 	struct ct_addr addr = ct_addr_of(address, 0);
-	struct ifreq request = { .ifr_flags = 0 };
+	struct ifreq request = {.ifr_flags = 0};
 
 	strcpy(request.ifr_name, interface);
 	memcpy(&request.ifr_addr, &addr.ss, sizeof(request.ifr_addr));
@@ -52,9 +52,10 @@ void ct_net_add(const char *address)
 
 void ct_init_own_net(void)
 {
-	struct ct_addr network = ct_addr_of("203.0.113.0", 0), mask = ct_addr_of("255.255.255.0", 0);
-	struct rtentry route = { .rt_flags = RTF_UP };
-	struct ifreq request = { .ifr_flags = IFF_UP | IFF_RUNNING };
+	struct ct_addr network = ct_addr_of("203.0.113.0", 0),
+		       mask = ct_addr_of("255.255.255.0", 0);
+	struct rtentry route = {.rt_flags = RTF_UP};
+	struct ifreq request = {.ifr_flags = IFF_UP | IFF_RUNNING};
 	static char loopback[] = "lo";
 	int fd;
 

@@ -102,7 +102,7 @@ int64_t ct_recv_pattern(int fd, int64_t n, uint64_t seed)
 
 int64_t ct_fill(int fd, uint64_t seed)
 {
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
 	char block[4096];
 	size_t size = sizeof(block);
 	bool waited = false;
@@ -145,7 +145,7 @@ static void ignore_signal(int number)
 
 void ct_catch(int number, int flags)
 {
-	struct sigaction action = { .sa_handler = ignore_signal, .sa_flags = flags };
+	struct sigaction action = {.sa_handler = ignore_signal, .sa_flags = flags};
 
 	MUST(sigaction(number, &action, NULL));
 }
@@ -240,7 +240,7 @@ void ct_server_may_die(void)
 void ct_exec_self(const char *role)
 {
 	static char name[] = "contract";
-	char *argv[] = { name, NULL };
+	char *argv[] = {name, NULL};
 
 	MUST(setenv("CT_ROLE", role, 1));
 	execv("/proc/self/exe", argv);
@@ -297,7 +297,7 @@ static void reap_server(void)
 
 int ct_play_listen(enum ct_place place, void (*run)(int listener), void (*client)(int port))
 {
-	struct server server = { .run = run };
+	struct server server = {.run = run};
 	const char *forced = getenv("CT_PLACE");
 	pthread_t thread = 0;
 	char number[16];

@@ -138,8 +138,8 @@ const char *ct_event_names(uint32_t events)
 		uint32_t bit;
 		const char *name;
 	} names[] = {
-		{ POLLIN, "IN" },	{ POLLPRI, "PRI" },   { POLLOUT, "OUT" },     { POLLERR, "ERR" },
-		{ POLLHUP, "HUP" }, { POLLNVAL, "NVAL" }, { POLLRDHUP, "RDHUP" },
+		{POLLIN, "IN"},	  {POLLPRI, "PRI"},   {POLLOUT, "OUT"},	    {POLLERR, "ERR"},
+		{POLLHUP, "HUP"}, {POLLNVAL, "NVAL"}, {POLLRDHUP, "RDHUP"},
 	};
 	static _Thread_local char texts[4][64];
 	static _Thread_local unsigned turn;
@@ -158,7 +158,7 @@ const char *ct_event_names(uint32_t events)
 
 void ct_poll(int fd, short want, int timeout_ms)
 {
-	struct pollfd p = { .fd = fd, .events = want };
+	struct pollfd p = {.fd = fd, .events = want};
 	int n = poll(&p, 1, timeout_ms);
 
 	if (n < 0)
@@ -171,7 +171,7 @@ void ct_poll(int fd, short want, int timeout_ms)
 
 void ct_events(int fd, short want)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN | POLLPRI | POLLOUT | POLLRDHUP };
+	struct pollfd p = {.fd = fd, .events = POLLIN | POLLPRI | POLLOUT | POLLRDHUP};
 
 	/* Level events that are there together need not come together: wait until all are. */
 	for (int i = 0; i < 5000; i++) {
@@ -180,12 +180,13 @@ void ct_events(int fd, short want)
 			break;
 		usleep(1000);
 	}
-	ct_note("events %s: %s", ct_event_names((uint32_t)want), ct_event_names((uint32_t)p.revents));
+	ct_note("events %s: %s", ct_event_names((uint32_t)want),
+		ct_event_names((uint32_t)p.revents));
 }
 
 void ct_await(int fd, short events)
 {
-	struct pollfd p = { .fd = fd, .events = events };
+	struct pollfd p = {.fd = fd, .events = events};
 
 	CHECK(poll(&p, 1, 10000) == 1);
 }
@@ -243,7 +244,7 @@ const char *ct_addr_text(const struct ct_addr *addr)
 
 struct ct_addr ct_addr_of(const char *text, int port)
 {
-	struct ct_addr addr = { .len = 0 };
+	struct ct_addr addr = {.len = 0};
 	struct sockaddr_in *in = (struct sockaddr_in *)&addr.ss;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&addr.ss;
 
@@ -268,7 +269,7 @@ struct ct_addr ct_loopback(int family, int port)
 
 struct ct_addr ct_local(int fd)
 {
-	struct ct_addr addr = { .len = sizeof(addr.ss) };
+	struct ct_addr addr = {.len = sizeof(addr.ss)};
 
 	MUST(getsockname(fd, (struct sockaddr *)&addr.ss, &addr.len));
 	return addr;
@@ -276,7 +277,7 @@ struct ct_addr ct_local(int fd)
 
 struct ct_addr ct_remote(int fd)
 {
-	struct ct_addr addr = { .len = sizeof(addr.ss) };
+	struct ct_addr addr = {.len = sizeof(addr.ss)};
 
 	MUST(getpeername(fd, (struct sockaddr *)&addr.ss, &addr.len));
 	return addr;

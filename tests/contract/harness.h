@@ -57,8 +57,8 @@ struct ct_addr {
 /* Where the server plays. */
 enum ct_place {
 	CT_THREAD, /* a thread of this process */
-	CT_FORK,   /* a forked child: another process, the same engine */
-	CT_APART,  /* a fresh program with an engine of its own */
+	CT_FORK, /* a forked child: another process, the same engine */
+	CT_APART, /* a fresh program with an engine of its own */
 };
 
 /* Starts a program: the time limit, unhandled SIGPIPE ignored. First line of each main. */

@@ -39,8 +39,8 @@ static int ring_do(struct ring *ring, int op, int fd, unsigned events, void *buf
 	unsigned *array = (unsigned *)(void *)(ring->sq + ring->params.sq_off.array);
 	unsigned *head = (unsigned *)(void *)(ring->cq + ring->params.cq_off.head);
 	unsigned *cq_mask = (unsigned *)(void *)(ring->cq + ring->params.cq_off.ring_mask);
-	struct io_uring_cqe *done = (struct io_uring_cqe *)(void *)(ring->cq +
-								    ring->params.cq_off.cqes);
+	struct io_uring_cqe *done =
+		(struct io_uring_cqe *)(void *)(ring->cq + ring->params.cq_off.cqes);
 	unsigned index = *tail & *mask;
 	struct io_uring_sqe *entry = &ring->entries[index];
 	int result;
@@ -64,7 +64,7 @@ int main(void)
 	struct ct_addr addr;
 	struct ring ring;
 	int listener, fd, peer;
-	char word[8] = { 0 };
+	char word[8] = {0};
 
 	ct_init();
 	ring_open(&ring);

@@ -15,7 +15,7 @@ static void serve(void)
 	TRY(getsockopt(3, SOL_SOCKET, SO_ACCEPTCONN, &on, &size));
 	ct_note("SO_ACCEPTCONN %d", on);
 	fd = ct_accept(3);
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(fd, (char[8]){0}, 5));
 	TRY(ct_write_full(fd, "hello", 5));
 }
 
@@ -41,7 +41,7 @@ int main(void)
 	close(listener);
 	fd = ct_connect(AF_INET, port);
 	TRY(ct_write_full(fd, "hello", 5));
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(fd, (char[8]){0}, 5));
 	ct_reap(pid);
 	return 0;
 }

@@ -19,7 +19,7 @@ int main(void)
 		extra[i] = ct_socket(AF_INET, SOCK_NONBLOCK);
 		connect(extra[i], SA(&addr));
 	}
-	TRY(ct_read_full(ct_accept(listener), (char[8]){ 0 }, 5));
+	TRY(ct_read_full(ct_accept(listener), (char[8]){0}, 5));
 	for (int i = 0; i < EXTRA; i++)
 		close(extra[i]);
 	ct_nonblock(listener, true);

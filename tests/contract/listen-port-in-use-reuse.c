@@ -40,7 +40,7 @@ int main(void)
 	second = ct_connect(AF_INET, ct_port(first));
 	peer = ct_accept(first);
 	TRY(ct_write_full(second, "hello", 5));
-	TRY(ct_read_full(peer, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(peer, (char[8]){0}, 5));
 	close(first);
 	TRY(server(&addr) >= 0);
 	return 0;

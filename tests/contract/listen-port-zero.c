@@ -7,7 +7,7 @@ static void visit(int listener, const char *name)
 	int fd = ct_connect(AF_INET, ct_port(listener));
 
 	CHECK(ct_write_full(fd, "hello", 5) == 5);
-	ct_note("%s: %d bytes", name, (int)ct_read_full(ct_accept(listener), (char[8]){ 0 }, 5));
+	ct_note("%s: %d bytes", name, (int)ct_read_full(ct_accept(listener), (char[8]){0}, 5));
 }
 
 int main(void)

@@ -30,9 +30,9 @@ static void serve(void)
 
 	ct_as("service");
 	fd = ct_accept(3);
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(fd, (char[8]){0}, 5));
 	TRY(ct_write_full(fd, "hello", 5));
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(read(fd, (char[8]){0}, 1));
 }
 
 int main(void)
@@ -63,7 +63,7 @@ int main(void)
 	usleep(500000);
 	fd = ct_connect(AF_INET, port);
 	TRY(ct_write_full(fd, "hello", 5));
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(fd, (char[8]){0}, 5));
 	close(fd);
 	ct_reap(pid);
 	return 0;

@@ -12,7 +12,7 @@ static void count(int number)
 
 int main(void)
 {
-	struct sigaction action = { .sa_handler = count }, now;
+	struct sigaction action = {.sa_handler = count}, now;
 	int pair[2], listener;
 	sigset_t all, before, after;
 
@@ -20,7 +20,7 @@ int main(void)
 	MUST(sigaction(SIGCHLD, &action, NULL));
 	ct_pair(pair);
 	TRY(ct_write_full(pair[0], "hello", 5));
-	TRY(ct_read_full(pair[1], (char[8]){ 0 }, 5));
+	TRY(ct_read_full(pair[1], (char[8]){0}, 5));
 	usleep(200000);
 	ct_note("signals %d", (int)signals);
 	TRY(wait(NULL));

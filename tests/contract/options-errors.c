@@ -20,7 +20,7 @@ static void ask(int fd, const char *who)
 	value = 0x7f7f7f7f;
 	TRY(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &tiny));
 	ct_note("length %u, one byte written %d", (unsigned)tiny, (value & ~0xff) == 0x7f7f7f00);
-	TRY(getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &(socklen_t){ (socklen_t)-1 }));
+	TRY(getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &(socklen_t){(socklen_t)-1}));
 	TRY(setsockopt(fd, SOL_SOCKET, SO_TYPE, &value, size));
 	TRY(setsockopt(fd, SOL_SOCKET, SO_ERROR, &value, size));
 }
@@ -34,6 +34,6 @@ int main(void)
 	ask(pair[0], "connected");
 	ask(ct_listener(AF_INET, 5), "listening");
 	TRY(setsockopt(-1, IPPROTO_TCP, TCP_NODELAY, &pair[0], sizeof(int)));
-	TRY(getsockopt(STDIN_FILENO, SOL_SOCKET, SO_TYPE, &pair[0], &(socklen_t){ sizeof(int) }));
+	TRY(getsockopt(STDIN_FILENO, SOL_SOCKET, SO_TYPE, &pair[0], &(socklen_t){sizeof(int)}));
 	return 0;
 }

@@ -4,8 +4,8 @@
 
 static void show(int fd, const char *who)
 {
-	struct timeval receive = { 0 }, send_limit = { 0 };
-	struct linger linger = { 0 };
+	struct timeval receive = {0}, send_limit = {0};
+	struct linger linger = {0};
 	char congestion[16] = "";
 	socklen_t size = sizeof(receive);
 
@@ -23,8 +23,8 @@ static void show(int fd, const char *who)
 
 int main(void)
 {
-	struct timeval two = { .tv_sec = 2, .tv_usec = 500000 }, three = { .tv_sec = 3 };
-	struct linger linger = { .l_onoff = 1, .l_linger = 4 };
+	struct timeval two = {.tv_sec = 2, .tv_usec = 500000}, three = {.tv_sec = 3};
+	struct linger linger = {.l_onoff = 1, .l_linger = 4};
 	int listener, fd, value, on = 1, class = 0x20, defer = 5;
 	socklen_t size = sizeof(value);
 	struct ct_addr addr;

@@ -19,7 +19,7 @@ static void server(int listener)
 static void talk(int fd)
 {
 	TRY(ct_write_full(fd, "hello", 5));
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(fd, (char[8]){0}, 5));
 }
 
 static void client(int port)

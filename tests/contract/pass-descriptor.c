@@ -9,12 +9,12 @@ union control {
 
 static void give(int channel, int fd)
 {
-	union control control = { .header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
-	struct iovec iov = { &(char){ 0 }, 1 };
-	struct msghdr message = { .msg_iov = &iov,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
+	union control control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	struct iovec iov = {&(char){0}, 1};
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
 
 	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
 	TRY(sendmsg(channel, &message, 0));
@@ -23,11 +23,11 @@ static void give(int channel, int fd)
 static int take(int channel)
 {
 	union control control;
-	struct iovec iov = { &(char){ 0 }, 1 };
-	struct msghdr message = { .msg_iov = &iov,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
+	struct iovec iov = {&(char){0}, 1};
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
 	int fd;
 
 	TRY(recvmsg(channel, &message, 0));
@@ -40,7 +40,7 @@ int main(void)
 {
 	struct ct_addr remote;
 	int channel[2], pair[2], fd;
-	char word[8] = { 0 };
+	char word[8] = {0};
 	pid_t pid;
 
 	ct_init();

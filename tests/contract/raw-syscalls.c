@@ -8,7 +8,7 @@ int main(void)
 {
 	struct ct_addr addr;
 	int listener, fd, peer;
-	char word[8] = { 0 };
+	char word[8] = {0};
 
 	ct_init();
 	listener = ct_listener(AF_INET, 5);

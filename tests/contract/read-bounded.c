@@ -14,7 +14,7 @@ static void *write_later(void *argument)
 
 int main(void)
 {
-	struct timeval limit = { .tv_usec = 100000 }, none = { 0 };
+	struct timeval limit = {.tv_usec = 100000}, none = {0};
 	pthread_t thread;
 	char byte;
 

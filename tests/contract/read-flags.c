@@ -16,7 +16,7 @@ static void *write_rest(void *argument)
 
 int main(void)
 {
-	char buffer[16] = { 0 };
+	char buffer[16] = {0};
 	pthread_t thread;
 
 	ct_init();

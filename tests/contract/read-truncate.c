@@ -4,7 +4,7 @@
 
 int main(void)
 {
-	char buffer[16] = { 0 };
+	char buffer[16] = {0};
 	int pair[2];
 
 	ct_init();

@@ -7,11 +7,11 @@ int main(void)
 	union {
 		struct cmsghdr header;
 		char space[CMSG_SPACE(sizeof(int))];
-	} control = { .header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
-	struct ct_addr elsewhere, from = { .len = sizeof(from.ss) };
+	} control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	struct ct_addr elsewhere, from = {.len = sizeof(from.ss)};
 	char buffer[16];
-	struct iovec iov = { buffer, sizeof(buffer) };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct iovec iov = {buffer, sizeof(buffer)};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 	int pair[2];
 
 	ct_init();
@@ -30,7 +30,7 @@ int main(void)
 	TRY(sendmsg(pair[0], &message, 0));
 	message.msg_name = NULL;
 	message.msg_namelen = 0;
-	memcpy(CMSG_DATA(&control.header), &(int){ 0 }, sizeof(int));
+	memcpy(CMSG_DATA(&control.header), &(int){0}, sizeof(int));
 	message.msg_control = &control;
 	message.msg_controllen = sizeof(control);
 	TRY(sendmsg(pair[0], &message, 0));

@@ -37,7 +37,7 @@ static void client(int fd)
 {
 	ct_note("right: %d", ct_recv_pattern(fd, TOTAL, 21) == TOTAL);
 	ct_note("right: %d", ct_recv_pattern(fd, TOTAL, 21) == TOTAL);
-	TRY(read(fd, (char[8]){ 0 }, 1));
+	TRY(read(fd, (char[8]){0}, 1));
 }
 
 int main(void)

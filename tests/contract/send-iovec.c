@@ -10,16 +10,16 @@ static char out[IOV_MAX + 1][8], in[IOV_MAX + 1][8];
 int main(void)
 {
 	struct iovec iov[IOV_MAX + 1], into[IOV_MAX + 1];
-	struct msghdr message = { .msg_iov = iov, .msg_iovlen = IOV_MAX };
-	struct msghdr answer = { .msg_iov = into, .msg_iovlen = IOV_MAX };
+	struct msghdr message = {.msg_iov = iov, .msg_iovlen = IOV_MAX};
+	struct msghdr answer = {.msg_iov = into, .msg_iovlen = IOV_MAX};
 	int pair[2], n = 0;
 
 	ct_init();
 	ct_pair(pair);
 	ct_pattern(out, sizeof(out), 0, 1);
 	for (int i = 0; i <= IOV_MAX; i++) {
-		iov[i] = (struct iovec){ out[i], sizeof(out[i]) };
-		into[i] = (struct iovec){ in[i], sizeof(in[i]) };
+		iov[i] = (struct iovec){out[i], sizeof(out[i])};
+		into[i] = (struct iovec){in[i], sizeof(in[i])};
 	}
 	TRY(writev(pair[0], iov, IOV_MAX));
 	while (n < IOV_MAX * 8)

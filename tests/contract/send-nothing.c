@@ -12,7 +12,7 @@ int main(void)
 	TRY(write(pair[0], buffer, 0));
 	TRY(send(pair[0], NULL, 0, 0));
 	TRY(sendto(pair[0], buffer, 0, 0, NULL, 0));
-	TRY(writev(pair[0], &(struct iovec){ buffer, 0 }, 1));
+	TRY(writev(pair[0], &(struct iovec){buffer, 0}, 1));
 	ct_poll(pair[1], POLLIN | POLLRDHUP, 50);
 	TRY(read(pair[1], buffer, 0));
 	TRY(write(pair[0], "x", 1));

@@ -44,7 +44,7 @@ int main(void)
 	feeder = ct_thread(feed, &in[0]);
 	relayer = ct_thread(relay, middle);
 	ct_note("right: %d", ct_recv_pattern(out[1], TOTAL, 31) == TOTAL);
-	TRY(read(out[1], (char[8]){ 0 }, 1));
+	TRY(read(out[1], (char[8]){0}, 1));
 	ct_join(feeder);
 	ct_join(relayer);
 	return 0;

@@ -5,13 +5,13 @@
 static void server(int fd)
 {
 	TRY(ct_write_full(fd, "220 hello\r\n", 11));
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 4));
+	TRY(ct_read_full(fd, (char[8]){0}, 4));
 	close(fd);
 }
 
 static void client(int fd)
 {
-	char line[16] = { 0 };
+	char line[16] = {0};
 
 	TRY(ct_read_full(fd, line, 11));
 	ct_note("greeting %.9s", line);

@@ -4,7 +4,7 @@
 
 int main(void)
 {
-	struct timespec limit = { .tv_sec = 5 };
+	struct timespec limit = {.tv_sec = 5};
 	struct ct_addr addr;
 	int listener, fd, peer;
 	siginfo_t info;
@@ -25,10 +25,10 @@ int main(void)
 		(fcntl(fd, F_GETFL) & O_ASYNC) != 0);
 	peer = ct_accept(listener);
 	/* Whatever connect raised is not what we wait for. */
-	while (sigtimedwait(&set, &info, &(struct timespec){ .tv_nsec = 50000000 }) > 0)
+	while (sigtimedwait(&set, &info, &(struct timespec){.tv_nsec = 50000000}) > 0)
 		continue;
 	TRY(write(peer, "hello", 5));
 	TRY(sigtimedwait(&set, &info, &limit) == SIGIO);
-	TRY(ct_read_full(fd, (char[8]){ 0 }, 5));
+	TRY(ct_read_full(fd, (char[8]){0}, 5));
 	return 0;
 }

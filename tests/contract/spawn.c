@@ -8,7 +8,7 @@ extern char **environ;
 
 int main(void)
 {
-	char name[] = "echo", word[] = "hello", *argv[] = { name, word, NULL }, line[16] = { 0 };
+	char name[] = "echo", word[] = "hello", *argv[] = {name, word, NULL}, line[16] = {0};
 	posix_spawn_file_actions_t actions;
 	int pair[2], status;
 	FILE *command;

@@ -4,7 +4,7 @@
 
 static void show(int fd, const char *name)
 {
-	struct tcp_info info = { 0 };
+	struct tcp_info info = {0};
 	socklen_t size = sizeof(info);
 
 	MUST(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size));
@@ -13,7 +13,7 @@ static void show(int fd, const char *name)
 
 int main(void)
 {
-	struct tcp_info info = { 0 };
+	struct tcp_info info = {0};
 	socklen_t size = sizeof(info);
 	int pair[2];
 
@@ -22,9 +22,9 @@ int main(void)
 	show(ct_listener(AF_INET, 5), "listening");
 	ct_pair(pair);
 	CHECK(ct_write_full(pair[0], "hello", 5) == 5);
-	CHECK(ct_read_full(pair[1], (char[8]){ 0 }, 5) == 5);
+	CHECK(ct_read_full(pair[1], (char[8]){0}, 5) == 5);
 	CHECK(ct_write_full(pair[1], "hello", 5) == 5);
-	CHECK(ct_read_full(pair[0], (char[8]){ 0 }, 5) == 5);
+	CHECK(ct_read_full(pair[0], (char[8]){0}, 5) == 5);
 	show(pair[0], "client");
 	show(pair[1], "server");
 	MUST(getsockopt(pair[0], IPPROTO_TCP, TCP_INFO, &info, &size));

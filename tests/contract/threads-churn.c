@@ -28,8 +28,7 @@ static void *churn(void *argument)
 		int fd = ct_connect(AF_INET, target);
 
 		CHECK(ct_write_full(fd, &seed, sizeof(seed)) == sizeof(seed));
-		right += ct_recv_pattern(fd, 4096, seed) == 4096 &&
-			 read(fd, (char[8]){ 0 }, 1) == 0;
+		right += ct_recv_pattern(fd, 4096, seed) == 4096 && read(fd, (char[8]){0}, 1) == 0;
 		close(fd);
 	}
 	return (void *)(intptr_t)right;

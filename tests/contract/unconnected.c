@@ -4,14 +4,14 @@
 
 int main(void)
 {
-	struct ct_addr addr = { .len = sizeof(addr.ss) };
+	struct ct_addr addr = {.len = sizeof(addr.ss)};
 	int fd;
 
 	ct_init();
 	fd = ct_socket(AF_INET, 0);
 	ct_events(fd, POLLHUP);
-	TRY(read(fd, (char[8]){ 0 }, 1));
-	TRY(recv(fd, (char[8]){ 0 }, 1, MSG_DONTWAIT));
+	TRY(read(fd, (char[8]){0}, 1));
+	TRY(recv(fd, (char[8]){0}, 1, MSG_DONTWAIT));
 	TRY(write(fd, "x", 1));
 	TRY(getpeername(fd, (struct sockaddr *)&addr.ss, &addr.len));
 	TRY(shutdown(fd, SHUT_WR));

@@ -6,11 +6,11 @@
 
 int main(void)
 {
-	struct sockaddr_un name = { .sun_family = AF_UNIX, .sun_path = "socket" };
-	struct ct_addr addr = ct_loopback(AF_INET, 0), from = { .len = sizeof(from.ss) };
+	struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "socket"};
+	struct ct_addr addr = ct_loopback(AF_INET, 0), from = {.len = sizeof(from.ss)};
 	int pair[2], udp, other, listener, fd, domain = 0;
 	socklen_t size = sizeof(domain);
-	char word[8] = { 0 };
+	char word[8] = {0};
 
 	ct_init();
 	ct_pair(pair);

@@ -8,7 +8,7 @@ static char big[BIG];
 
 int main(void)
 {
-	struct timeval limit = { .tv_usec = 300000 }, none = { 0 };
+	struct timeval limit = {.tv_usec = 300000}, none = {0};
 	int64_t done = 0;
 	ssize_t n;
 	int pair[2];

@@ -12,7 +12,7 @@ static void server(int fd)
 
 static void client(int fd)
 {
-	struct epoll_event event = { .events = EPOLLOUT | EPOLLET };
+	struct epoll_event event = {.events = EPOLLOUT | EPOLLET};
 	int epoll = MUST(epoll_create1(0)), full = 0;
 	static char bytes[TOTAL];
 	size_t done = 0;

@@ -13,7 +13,7 @@ static void *drain(void *argument)
 
 int main(void)
 {
-	struct pollfd p = { .events = POLLOUT };
+	struct pollfd p = {.events = POLLOUT};
 	pthread_t thread;
 	int pair[2];
 	void *right;
@@ -32,6 +32,6 @@ int main(void)
 	pthread_join(thread, &right);
 	ct_note("all right: %d", (int)(intptr_t)right);
 	TRY(write(pair[0], "x", 1));
-	TRY(ct_read_full(pair[1], (char[8]){ 0 }, 1));
+	TRY(ct_read_full(pair[1], (char[8]){0}, 1));
 	return 0;
 }

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* shutdown: the kernel's own, with TCP's errors before and after a connection. */
+#include "connect.h"
+#include "pages.h"
+#include "raw.h"
+#include "real.h"
+#include "sock.h"
+#include "state.h"
+
+#include <poll.h>
+
+static bool is_over(int fd, const struct qs_mark *mark)
+{
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+	struct timespec now = {0};
+	struct qs_slot_view slot;
+
+	if (mark->error == QS_TOLD_END)
+		return true;
+	return qs_raw6(SYS_ppoll, (long)&p, 1, (long)&now, 0, 8, 0) > 0 &&
+	       qs_pages_slot(mark, &slot) && slot.state == QS_SLOT_ENDED;
+}
+
+static int shutdown_mapped(int fd, int how, struct qs_mark *mark)
+{
+	bool over = false;
+
+	qs_connect_error(fd, mark);
+	switch (mark->state) {
+	case QS_MARK_CONNECTING:
+		/* TCP gives the attempt up: the socket is unconnected again. */
+		if (how < SHUT_RD || how > SHUT_RDWR)
+			break;
+		return qs_sock_renew(fd, mark) < 0 ? (int)qs_result(-ENOTCONN) : 0;
+	case QS_MARK_FAILED:
+		over = true;
+		break;
+	case QS_MARK_OPEN:
+		over = is_over(fd, mark);
+		break;
+	case QS_MARK_LISTENER:
+		if (how == SHUT_WR)
+			return 0;
+		break;
+	}
+	if (qs_real.shutdown(fd, how) < 0)
+		return -1;
+	return over ? (int)qs_result(-ENOTCONN) : 0;
+}
+
+int shutdown(int fd, int how)
+{
+	struct qs_mark mark;
+	int saved = errno, rc;
+
+	if (!qs_may_look() || !qs_sock_mark(fd, &mark))
+		return qs_real.shutdown(fd, how);
+	rc = shutdown_mapped(fd, how, &mark);
+	if (rc == 0)
+		errno = saved;
+	return rc;
+}

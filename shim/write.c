@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* The write and send family: the kernel's own, with TCP's errors, addresses and control messages. */
+#include "connect.h"
+#include "end.h"
+#include "raw.h"
+#include "real.h"
+#include "sock.h"
+
+#include <string.h>
+#include <sys/uio.h>
+
+/*
+ * Theory. TCP's first write after a reset says ECONNRESET and raises no SIGPIPE; AF_UNIX says EPIPE and
+ * raises it. So the send family asks for no signal, and where EPIPE is the right answer, and the app wants
+ * the signal, the call is made once more as the app made it. write() and writev() have no flags: there the
+ * errno is mended but the signal has been sent (quicshim(7) lists this).
+ * TCP ignores an address given to a connected socket, SCM_RIGHTS, and knows urgent data: on a mapped socket the
+ * first two are left out, and urgent data goes in line.
+ */
+
+#define OURS_TO_HIDE (MSG_OOB | MSG_FASTOPEN)
+
+static bool is_mapped(int fd)
+{
+	struct qs_mark mark;
+	int saved = errno;
+	bool yes = qs_may_look() && qs_sock_mark(fd, &mark);
+
+	errno = saved;
+	return yes;
+}
+
+/*
+ * Flags as a mapped socket may see them. MSG_FASTOPEN with an address connects first. False if that failed,
+ * with errno.
+ */
+static bool prepare(int fd, int *flags, const struct sockaddr *addr, socklen_t len)
+{
+	if (!(*flags & OURS_TO_HIDE) || !qs_watching())
+		return true;
+	if ((*flags & MSG_FASTOPEN) && qs_connect_would_map(fd, addr, len)) {
+		if (qs_connect(fd, addr, len) < 0)
+			return false;
+	}
+	if (is_mapped(fd))
+		*flags &= ~OURS_TO_HIDE;
+	return true;
+}
+
+ssize_t write(int fd, const void *buf, size_t len)
+{
+	return qs_end_write(fd, qs_real.write(fd, buf, len));
+}
+
+ssize_t writev(int fd, const struct iovec *iov, int n)
+{
+	return qs_end_write(fd, qs_real.writev(fd, iov, n));
+}
+
+ssize_t send(int fd, const void *buf, size_t len, int flags)
+{
+	ssize_t sent;
+
+	if (!qs_active())
+		return qs_real.send(fd, buf, len, flags);
+	if (!prepare(fd, &flags, NULL, 0))
+		return -1;
+	sent = qs_end_write(fd, qs_real.send(fd, buf, len, flags | MSG_NOSIGNAL));
+	if (sent < 0 && errno == EPIPE && !(flags & MSG_NOSIGNAL))
+		sent = qs_real.send(fd, buf, len, flags);
+	return sent;
+}
+
+ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr,
+	       socklen_t addr_len)
+{
+	ssize_t sent;
+
+	if (!prepare(fd, &flags, addr, addr_len))
+		return -1;
+	if (!qs_active())
+		return qs_real.sendto(fd, buf, len, flags, addr, addr_len);
+	sent = qs_real.sendto(fd, buf, len, flags | MSG_NOSIGNAL, addr, addr_len);
+	if (sent < 0 && errno == EISCONN && addr && is_mapped(fd)) {
+		addr = NULL;
+		addr_len = 0;
+		sent = qs_real.sendto(fd, buf, len, flags | MSG_NOSIGNAL, NULL, 0);
+	}
+	sent = qs_end_write(fd, sent);
+	if (sent < 0 && errno == EPIPE && !(flags & MSG_NOSIGNAL))
+		sent = qs_real.sendto(fd, buf, len, flags, addr, addr_len);
+	return sent;
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	struct msghdr copy;
+	ssize_t sent;
+
+	if (!msg || !prepare(fd, &flags, msg->msg_name, msg->msg_namelen))
+		return msg ? -1 : qs_real.sendmsg(fd, msg, flags);
+	if (!qs_active())
+		return qs_real.sendmsg(fd, msg, flags);
+	copy = *msg;
+	if (msg->msg_control && msg->msg_controllen && is_mapped(fd)) {
+		copy.msg_control = NULL;
+		copy.msg_controllen = 0;
+	}
+	sent = qs_real.sendmsg(fd, &copy, flags | MSG_NOSIGNAL);
+	if (sent < 0 && errno == EISCONN && copy.msg_name && is_mapped(fd)) {
+		copy.msg_name = NULL;
+		copy.msg_namelen = 0;
+		sent = qs_real.sendmsg(fd, &copy, flags | MSG_NOSIGNAL);
+	}
+	sent = qs_end_write(fd, sent);
+	if (sent < 0 && errno == EPIPE && !(flags & MSG_NOSIGNAL))
+		sent = qs_real.sendmsg(fd, &copy, flags);
+	return sent;
+}
+
+int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+{
+	return (int)qs_end_write(fd, qs_real.sendmmsg(fd, msgs, n, flags));
+}
