@@ -21,6 +21,8 @@
 
 #define IN_FLIGHT_LEAST (256u * 1024u)
 #define VECTORS 16
+#define TRAIN_OCTETS 65472u /* what one system call carries (udp_send.c) */
+#define TRAIN_SEGMENTS 64u
 #define TURN_TRAINS 4 /* then the others get their turn */
 
 /* The train being built. */
@@ -84,7 +86,7 @@ static bool writer_take(struct writer *w, size_t len, const ngtcp2_path *path, u
 		train->segment = len;
 	}
 	train->len += len;
-	if (len < train->segment || train->len + w->max_payload > QS_UDP_TRAIN_MAX || train->len / train->segment >= 64)
+	if (len < train->segment || train->len + train->segment > TRAIN_OCTETS || train->len / train->segment >= TRAIN_SEGMENTS)
 		return writer_flush(w);
 	return true;
 }
@@ -156,7 +158,7 @@ static int write_one(struct writer *w, bool streams)
 
 	ngtcp2_path_storage_zero(&ps);
 	if (stream != NULL) {
-		n_vec = qs_stream_unsent(stream, vec, VECTORS, &fin);
+		n_vec = qs_stream_unsent(stream, vec, VECTORS, w->max_packet, &fin);
 		flags |= NGTCP2_WRITE_STREAM_FLAG_MORE;
 		if (fin)
 			flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;

@@ -322,16 +322,17 @@ bool qs_stream_wants_write(const struct qs_stream *stream)
 	return stream->announce || unsent(stream) > 0 || stream->app_eof;
 }
 
-size_t qs_stream_unsent(struct qs_stream *stream, ngtcp2_vec *vec, size_t cap, bool *fin)
+size_t qs_stream_unsent(struct qs_stream *stream, ngtcp2_vec *vec, size_t cap, size_t enough, bool *fin)
 {
 	struct qs_chunk *chunk = stream->tx_cursor;
 	uint32_t at = stream->tx_cursor_at;
-	size_t n = 0;
+	size_t n = 0, total = 0;
 
-	while (chunk != NULL && n < cap) {
+	while (chunk != NULL && n < cap && total < enough) {
 		if (chunk->end > at) {
 			vec[n].base = chunk->data + at;
 			vec[n].len = chunk->end - at;
+			total += vec[n].len;
 			n++;
 		}
 		chunk = chunk->next;

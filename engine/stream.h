@@ -73,8 +73,9 @@ void qs_stream_received(struct qs_stream *stream, const uint8_t *data, size_t le
 void qs_stream_acked(struct qs_stream *stream, uint64_t end);
 void qs_stream_closed(struct qs_stream *stream); /* QUIC stream is closed: conn becomes NULL */
 
-/* What is there to write: fills up to `cap` vectors; *fin tells whether the end follows them. Returns the number of vectors. */
-size_t qs_stream_unsent(struct qs_stream *stream, ngtcp2_vec *vec, size_t cap, bool *fin);
+/* What is there to write: fills up to `cap` vectors, no more once they hold `enough` octets; *fin tells whether the end follows
+ * them. Returns the number of vectors. */
+size_t qs_stream_unsent(struct qs_stream *stream, ngtcp2_vec *vec, size_t cap, size_t enough, bool *fin);
 bool qs_stream_wants_write(const struct qs_stream *stream);
 void qs_stream_wrote(struct qs_stream *stream, size_t bytes, bool fin);
 

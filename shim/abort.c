@@ -15,19 +15,19 @@ static void catch(const char *what)
 		qs_spawn_trap_hook(what);
 }
 
-void __assert_fail(const char *what, const char *file, unsigned line, const char *function)
+QS_EXPORT void __assert_fail(const char *what, const char *file, unsigned line, const char *function)
 {
 	catch(what);
 	qs_real.assert_fail(what, file, line, function);
 }
 
-void __assert_perror_fail(int error, const char *file, unsigned line, const char *function)
+QS_EXPORT void __assert_perror_fail(int error, const char *file, unsigned line, const char *function)
 {
 	catch("assert_perror");
 	qs_real.assert_perror_fail(error, file, line, function);
 }
 
-void abort(void)
+QS_EXPORT void abort(void)
 {
 	catch("abort");
 	qs_real.abort();

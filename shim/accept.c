@@ -84,14 +84,14 @@ static int accept_any(int fd, struct sockaddr *addr, socklen_t *addr_len, int fl
 	}
 }
 
-int accept4(int fd, struct sockaddr *addr, socklen_t *addr_len, int flags)
+QS_EXPORT int accept4(int fd, struct sockaddr *addr, socklen_t *addr_len, int flags)
 {
 	if (!qs_active() || (addr && (!addr_len || (int)*addr_len < 0)))
 		return qs_real.accept4(fd, addr, addr_len, flags);
 	return accept_any(fd, addr, addr_len, flags);
 }
 
-int accept(int fd, struct sockaddr *addr, socklen_t *addr_len)
+QS_EXPORT int accept(int fd, struct sockaddr *addr, socklen_t *addr_len)
 {
 	if (!qs_active() || (addr && (!addr_len || (int)*addr_len < 0)))
 		return qs_real.accept(fd, addr, addr_len);

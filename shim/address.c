@@ -68,7 +68,7 @@ static bool is_plain(const struct sockaddr *addr, const socklen_t *len)
 	return !qs_active() || !addr || !len || (int)*len < 0;
 }
 
-int getpeername(int fd, struct sockaddr *addr, socklen_t *addr_len)
+QS_EXPORT int getpeername(int fd, struct sockaddr *addr, socklen_t *addr_len)
 {
 	struct sockaddr_storage real;
 	struct qs_addr local, peer;
@@ -93,7 +93,7 @@ int getpeername(int fd, struct sockaddr *addr, socklen_t *addr_len)
 	return 0;
 }
 
-int getsockname(int fd, struct sockaddr *addr, socklen_t *addr_len)
+QS_EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *addr_len)
 {
 	struct sockaddr_storage real;
 	struct qs_addr local, peer;

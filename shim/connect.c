@@ -353,7 +353,7 @@ int qs_connect(int fd, const struct sockaddr *addr, socklen_t len)
 	return connect_again(fd, addr, len);
 }
 
-int connect(int fd, const struct sockaddr *addr, socklen_t len)
+QS_EXPORT int connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	return qs_watching() ? qs_connect(fd, addr, len) : qs_real.connect(fd, addr, len);
 }
@@ -361,7 +361,7 @@ int connect(int fd, const struct sockaddr *addr, socklen_t len)
 /* libc exports this name too, and some programs link to it. */
 int __connect(int fd, const struct sockaddr *addr, socklen_t len);
 
-int __connect(int fd, const struct sockaddr *addr, socklen_t len)
+QS_EXPORT int __connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	return connect(fd, addr, len);
 }

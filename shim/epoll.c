@@ -113,7 +113,7 @@ void qs_epoll_give(int fd, const struct qs_epoll_saved *saved)
 	}
 }
 
-int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+QS_EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
 	int rc = qs_real.epoll_ctl(epfd, op, fd, event);
 

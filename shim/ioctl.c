@@ -41,7 +41,7 @@ static int ioctl_maybe_mapped(int fd, unsigned long request, void *arg)
 	return rc;
 }
 
-int ioctl(int fd, unsigned long request, ...)
+QS_EXPORT int ioctl(int fd, unsigned long request, ...)
 {
 	va_list args;
 	void *arg;

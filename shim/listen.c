@@ -95,7 +95,7 @@ static int map_or_listen(int fd, int backlog)
 	return start(fd, backlog);
 }
 
-int listen(int fd, int backlog)
+QS_EXPORT int listen(int fd, int backlog)
 {
 	return qs_watching() ? map_or_listen(fd, backlog) : qs_real.listen(fd, backlog);
 }

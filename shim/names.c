@@ -161,7 +161,7 @@ static void remember_host(const char *name, const struct hostent *host)
 	}
 }
 
-int getaddrinfo(const char *restrict node, const char *restrict service,
+QS_EXPORT int getaddrinfo(const char *restrict node, const char *restrict service,
 		const struct addrinfo *restrict hints, struct addrinfo **restrict out)
 {
 	int rc = qs_real.getaddrinfo(node, service, hints, out);
@@ -172,7 +172,7 @@ int getaddrinfo(const char *restrict node, const char *restrict service,
 	return rc;
 }
 
-struct hostent *gethostbyname(const char *name)
+QS_EXPORT struct hostent *gethostbyname(const char *name)
 {
 	struct hostent *host = qs_real.gethostbyname(name);
 
@@ -180,7 +180,7 @@ struct hostent *gethostbyname(const char *name)
 	return host;
 }
 
-struct hostent *gethostbyname2(const char *name, int family)
+QS_EXPORT struct hostent *gethostbyname2(const char *name, int family)
 {
 	struct hostent *host = qs_real.gethostbyname2(name, family);
 
@@ -188,7 +188,7 @@ struct hostent *gethostbyname2(const char *name, int family)
 	return host;
 }
 
-int gethostbyname_r(const char *restrict name, struct hostent *restrict ret, char *restrict buf,
+QS_EXPORT int gethostbyname_r(const char *restrict name, struct hostent *restrict ret, char *restrict buf,
 		    size_t len, struct hostent **restrict out, int *restrict error)
 {
 	int rc = qs_real.gethostbyname_r(name, ret, buf, len, out, error);
@@ -198,7 +198,7 @@ int gethostbyname_r(const char *restrict name, struct hostent *restrict ret, cha
 	return rc;
 }
 
-int gethostbyname2_r(const char *restrict name, int family, struct hostent *restrict ret,
+QS_EXPORT int gethostbyname2_r(const char *restrict name, int family, struct hostent *restrict ret,
 		     char *restrict buf, size_t len, struct hostent **restrict out,
 		     int *restrict error)
 {

@@ -53,19 +53,19 @@ static size_t total_length(const struct iovec *iov, size_t n)
 	return total;
 }
 
-ssize_t read(int fd, void *buf, size_t len)
+QS_EXPORT ssize_t read(int fd, void *buf, size_t len)
 {
 	return qs_end_read(fd, qs_real.read(fd, buf, len), len);
 }
 
 ssize_t __read_chk(int fd, void *buf, size_t len, size_t size);
 
-ssize_t __read_chk(int fd, void *buf, size_t len, size_t size)
+QS_EXPORT ssize_t __read_chk(int fd, void *buf, size_t len, size_t size)
 {
 	return qs_end_read(fd, qs_real.read_chk(fd, buf, len, size), len);
 }
 
-ssize_t readv(int fd, const struct iovec *iov, int n)
+QS_EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
 {
 	ssize_t got = qs_real.readv(fd, iov, n);
 
@@ -74,7 +74,7 @@ ssize_t readv(int fd, const struct iovec *iov, int n)
 	return qs_end_read(fd, got, got == 0 && n > 0 ? total_length(iov, (size_t)n) : 0);
 }
 
-ssize_t recv(int fd, void *buf, size_t len, int flags)
+QS_EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
 	if (__builtin_expect(flags & MSG_TRUNC, 0) && is_mapped(fd))
 		return qs_end_read(fd, discard(fd, len, flags), len);
@@ -83,7 +83,7 @@ ssize_t recv(int fd, void *buf, size_t len, int flags)
 
 ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size, int flags);
 
-ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size, int flags)
+QS_EXPORT ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size, int flags)
 {
 	if (__builtin_expect(flags & MSG_TRUNC, 0) && is_mapped(fd))
 		return qs_end_read(fd, discard(fd, len, flags), len);
@@ -99,7 +99,7 @@ static void give_address(int fd, const struct sockaddr_storage *from, socklen_t 
 	qs_address_give(from, len, addr, addr_len);
 }
 
-ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags, struct sockaddr *restrict addr,
+QS_EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags, struct sockaddr *restrict addr,
 		 socklen_t *restrict addr_len)
 {
 	struct sockaddr_storage from;
@@ -125,7 +125,7 @@ ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags, struct socka
 ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t len, size_t size, int flags,
 		       struct sockaddr *restrict addr, socklen_t *restrict addr_len);
 
-ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t len, size_t size, int flags,
+QS_EXPORT ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t len, size_t size, int flags,
 		       struct sockaddr *restrict addr, socklen_t *restrict addr_len)
 {
 	if (len > size || !qs_active())
@@ -133,7 +133,7 @@ ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t len, size_t size, int 
 	return recvfrom(fd, buf, len, flags, addr, addr_len);
 }
 
-ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+QS_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	struct sockaddr_storage from;
 	struct msghdr copy;
@@ -168,7 +168,7 @@ ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 	return qs_end_read(fd, got, wanted);
 }
 
-int recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout)
+QS_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout)
 {
 	int got = qs_real.recvmmsg(fd, msgs, n, flags, timeout);
 	size_t wanted = 1;

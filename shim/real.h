@@ -10,6 +10,9 @@
 #include <sys/uio.h>
 #include <time.h>
 
+/* On each function that stands in front of libc's; libquicshim.map lists them. */
+#define QS_EXPORT __attribute__((visibility("default")))
+
 /*
  * Before qs_real_bind() has run, each pointer leads to a plain system call (the resolver functions:
  * to a stub that binds first), so a thunk may use it at any time. Cancellation points as in libc.

@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <sys/prctl.h>
 
-int prctl(int option, ...)
+QS_EXPORT int prctl(int option, ...)
 {
 	unsigned long arg[4];
 	va_list args;

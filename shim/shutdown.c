@@ -48,7 +48,7 @@ static int shutdown_mapped(int fd, int how, struct qs_mark *mark)
 	return over ? (int)qs_result(-ENOTCONN) : 0;
 }
 
-int shutdown(int fd, int how)
+QS_EXPORT int shutdown(int fd, int how)
 {
 	struct qs_mark mark;
 	int saved = errno, rc;

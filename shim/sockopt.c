@@ -116,7 +116,7 @@ static int get_virtual(int fd, struct qs_mark *mark, int name, void *value, sock
 	return qs_sockopt_give(&number, sizeof(number), value, len);
 }
 
-int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict len)
+QS_EXPORT int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict len)
 {
 	struct qs_mark mark;
 	int rc, saved = errno;
@@ -197,7 +197,7 @@ static int set_virtual(int fd, const struct qs_mark *mark, int name, const void 
 	return 0;
 }
 
-int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+QS_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
 	struct qs_mark mark;
 	int rc, saved = errno;

@@ -47,17 +47,17 @@ static bool prepare(int fd, int *flags, const struct sockaddr *addr, socklen_t l
 	return true;
 }
 
-ssize_t write(int fd, const void *buf, size_t len)
+QS_EXPORT ssize_t write(int fd, const void *buf, size_t len)
 {
 	return qs_end_write(fd, qs_real.write(fd, buf, len));
 }
 
-ssize_t writev(int fd, const struct iovec *iov, int n)
+QS_EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 {
 	return qs_end_write(fd, qs_real.writev(fd, iov, n));
 }
 
-ssize_t send(int fd, const void *buf, size_t len, int flags)
+QS_EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
 	ssize_t sent;
 
@@ -71,7 +71,7 @@ ssize_t send(int fd, const void *buf, size_t len, int flags)
 	return sent;
 }
 
-ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr,
+QS_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr,
 	       socklen_t addr_len)
 {
 	ssize_t sent;
@@ -92,7 +92,7 @@ ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sock
 	return sent;
 }
 
-ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+QS_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	struct msghdr copy;
 	ssize_t sent;
@@ -118,7 +118,7 @@ ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 	return sent;
 }
 
-int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+QS_EXPORT int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 {
 	return (int)qs_end_write(fd, qs_real.sendmmsg(fd, msgs, n, flags));
 }

@@ -31,7 +31,7 @@ static bool read_at(int fd, void *buf, size_t size, uint64_t offset)
 	return offset <= INT64_MAX && pread(fd, buf, size, (off_t)offset) == (ssize_t)size;
 }
 
-static bool is_musl(int fd, const ElfW(Phdr) *ph)
+static bool is_musl(int fd, const ElfW(Phdr) * ph)
 {
 	char name[PATH_MAX + 1] = "";
 
@@ -41,7 +41,7 @@ static bool is_musl(int fd, const ElfW(Phdr) *ph)
 }
 
 /* The Go linker leaves a note of its own: owner "Go", type 4, the build id. */
-static bool is_go(int fd, const ElfW(Phdr) *ph)
+static bool is_go(int fd, const ElfW(Phdr) * ph)
 {
 	unsigned char note[SEGMENT_MAX];
 	size_t size = ph->p_filesz < sizeof(note) ? ph->p_filesz : sizeof(note), at = 0;
@@ -79,7 +79,8 @@ static const char *elf_obstacle(int fd)
 	if (!read_at(fd, ident, sizeof(ident), 0) || memcmp(ident, ELFMAG, SELFMAG) != 0)
 		return NULL;
 	if (ident[EI_CLASS] != OUR_CLASS)
-		return "is for another word size than libquicshim.so, which it therefore can't load";
+		return "is for another word size than libquicshim.so, which it therefore can't "
+		       "load";
 	if (!read_at(fd, &eh, sizeof(eh), 0) || eh.e_phentsize != sizeof(ElfW(Phdr)))
 		return NULL;
 	for (unsigned i = 0; i < eh.e_phnum && i < HEADERS_MAX; i++) {
@@ -95,7 +96,8 @@ static const char *elf_obstacle(int fd)
 		}
 	}
 	if (go)
-		return "is a Go program, which calls the kernel past libc: nothing of it travels over QUIC";
+		return "is a Go program, which calls the kernel past libc: nothing of it travels "
+		       "over QUIC";
 	if (!interpreter)
 		return "is statically linked, so no library can be preloaded into it";
 	if (musl)

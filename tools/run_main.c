@@ -24,7 +24,8 @@ struct wish {
 
 static const char usage[] =
 	"usage: quicshim-run [--policy FILE] [--log FILE] [--share] COMMAND [ARGUMENT...]\n"
-	"Runs COMMAND with its TCP connections over QUIC, for the addresses that the policy names.\n"
+	"Runs COMMAND with its TCP connections over QUIC, for the addresses that the policy "
+	"names.\n"
 	"  -p, --policy FILE  use this policy (default: see policy.conf(5))\n"
 	"  -l, --log FILE     the engine appends a line an event\n"
 	"  -s, --share        use the engine that this shell already uses, not one of its own\n"
@@ -104,7 +105,8 @@ static int set_policy(const struct wish *wish)
 		ret = qs_policy_locate(found, sizeof(found));
 		if (ret == 0) {
 			fputs("quicshim-run: warning: there is no policy file, so nothing will "
-			      "travel over QUIC: see policy.conf(5)\n", stderr);
+			      "travel over QUIC: see policy.conf(5)\n",
+			      stderr);
 			return 0;
 		}
 		if (ret > 0)
@@ -192,7 +194,8 @@ static int set_preload(void)
 	if (ret == -EINVAL) {
 		fprintf(stderr,
 			"quicshim-run: %s: the loader takes no path with a blank, ':' or '$' in "
-			"LD_PRELOAD: install quicshim elsewhere\n", library);
+			"LD_PRELOAD: install quicshim elsewhere\n",
+			library);
 		return EXIT_USAGE;
 	}
 	if (ret < 0) {

@@ -196,8 +196,8 @@ int qs_status_json(FILE *out, const struct qs_snapshot *snapshots, size_t n)
 		append(&b, engines, engine_json(&b, &snapshots[i]));
 	add(&b, root, "engines", engines);
 	if (!b.failed)
-		text = json_object_to_json_string_ext(
-			root, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+		text = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY |
+								    JSON_C_TO_STRING_NOSLASHESCAPE);
 	if (text)
 		fprintf(out, "%s\n", text);
 	json_object_put(root);

@@ -20,7 +20,8 @@ struct wish {
 
 static const char usage[] =
 	"usage: quicshim-status [--json] [--verbose] [--engine ID] [--pid PID]\n"
-	"Shows the quicshim engines of this machine, their QUIC connections, streams and listeners.\n"
+	"Shows the quicshim engines of this machine, their QUIC connections, streams and "
+	"listeners.\n"
 	"  -j, --json         for programs\n"
 	"  -v, --verbose      every column, nothing cut\n"
 	"  -e, --engine ID    only this engine\n"
@@ -31,9 +32,12 @@ static const char usage[] =
 static int wish_parse(struct wish *wish, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"json", no_argument, NULL, 'j'},	{"verbose", no_argument, NULL, 'v'},
-		{"engine", required_argument, NULL, 'e'}, {"pid", required_argument, NULL, 'p'},
-		{"help", no_argument, NULL, 'h'},	{"version", no_argument, NULL, 'V'},
+		{"json", no_argument, NULL, 'j'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"engine", required_argument, NULL, 'e'},
+		{"pid", required_argument, NULL, 'p'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
 		{NULL, 0, NULL, 0},
 	};
 	char *end;
@@ -50,8 +54,10 @@ static int wish_parse(struct wish *wish, int argc, char **argv)
 		case 'e':
 			if (strspn(optarg, "0123456789abcdefABCDEF") != strlen(optarg) ||
 			    strlen(optarg) != 16) {
-				fprintf(stderr, "quicshim-status: '%s' is no engine id: 16 "
-						"hexadecimal digits\n", optarg);
+				fprintf(stderr,
+					"quicshim-status: '%s' is no engine id: 16 "
+					"hexadecimal digits\n",
+					optarg);
 				return -EINVAL;
 			}
 			wish->engine = strtoull(optarg, NULL, 16);
@@ -246,7 +252,8 @@ int main(int argc, char **argv)
 			fputs("quicshim-status: no engine matches\n", stderr);
 		else if (!silent)
 			fputs("quicshim-status: no engine runs here: no program has used a mapped "
-			      "address, or it ended\n", stderr);
+			      "address, or it ended\n",
+			      stderr);
 		return EXIT_NONE;
 	}
 	return EXIT_SUCCESS;

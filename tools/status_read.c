@@ -133,8 +133,7 @@ static int head_check(struct qs_status_head *head, uint64_t id)
 		return -EPROTO;
 	if (head->version != QS_PROTOCOL_VERSION)
 		return -EPROTONOSUPPORT;
-	if (head->engine != id || head->thread > 1 ||
-	    head->n_connections > QS_STATUS_ENTRIES_MAX ||
+	if (head->engine != id || head->thread > 1 || head->n_connections > QS_STATUS_ENTRIES_MAX ||
 	    head->n_streams > QS_STATUS_ENTRIES_MAX || head->n_listeners > QS_STATUS_ENTRIES_MAX)
 		return -EPROTO;
 	clean_text(head->program, sizeof(head->program));
@@ -178,11 +177,13 @@ int qs_snapshot_read(int fd, uint64_t id, int timeout_ms, struct qs_snapshot *ou
 	ret = head_check(head, id);
 	if (ret < 0)
 		goto out;
-	ret = read_entries(fd, &connections, head->n_connections, sizeof(*out->connections), deadline);
+	ret = read_entries(fd, &connections, head->n_connections, sizeof(*out->connections),
+			   deadline);
 	if (ret == 0)
 		ret = read_entries(fd, &streams, head->n_streams, sizeof(*out->streams), deadline);
 	if (ret == 0)
-		ret = read_entries(fd, &listeners, head->n_listeners, sizeof(*out->listeners), deadline);
+		ret = read_entries(fd, &listeners, head->n_listeners, sizeof(*out->listeners),
+				   deadline);
 	out->connections = connections;
 	out->streams = streams;
 	out->listeners = listeners;

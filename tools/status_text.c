@@ -59,8 +59,7 @@ static void print_engine(FILE *out, const struct qs_snapshot *s, bool verbose)
 			t->datagrams_sent, t->datagrams_received, t->datagrams_dropped);
 	if (verbose || t->faults_trapped || t->requests_refused)
 		fprintf(out,
-			"  trouble      %" PRIu64 " faults trapped, %" PRIu64
-			" requests refused\n",
+			"  trouble      %" PRIu64 " faults trapped, %" PRIu64 " requests refused\n",
 			t->faults_trapped, t->requests_refused);
 	if (verbose || t->options_ignored)
 		fprintf(out, "  options      %" PRIu64 " socket options without effect\n",
@@ -70,11 +69,11 @@ static void print_engine(FILE *out, const struct qs_snapshot *s, bool verbose)
 static int print_connections(FILE *out, const struct qs_snapshot *s, bool verbose)
 {
 	static const struct qs_column columns[] = {
-		{"CONN", true, false},	   {"DIR", false, false},  {"PEER", false, true},
-		{"ALPN", false, true},	   {"SNI", false, true},    {"STATE", false, false},
-		{"RTT", true, false},	   {"CWND", true, false},   {"LOST", true, false},
-		{"PMTU", true, false},	   {"STREAMS", true, false}, {"AGE", true, false},
-		{"LOCAL", false, false},   {"MINRTT", true, false}, {"INFLIGHT", true, false},
+		{"CONN", true, false},	  {"DIR", false, false},    {"PEER", false, true},
+		{"ALPN", false, true},	  {"SNI", false, true},	    {"STATE", false, false},
+		{"RTT", true, false},	  {"CWND", true, false},    {"LOST", true, false},
+		{"PMTU", true, false},	  {"STREAMS", true, false}, {"AGE", true, false},
+		{"LOCAL", false, false},  {"MINRTT", true, false},  {"INFLIGHT", true, false},
 		{"TX-PKTS", true, false}, {"RX-PKTS", true, false}, {"SENT", true, false},
 		{"RECV", true, false},
 	};
@@ -113,10 +112,10 @@ static int print_connections(FILE *out, const struct qs_snapshot *s, bool verbos
 static int print_streams(FILE *out, const struct qs_snapshot *s, bool verbose)
 {
 	static const struct qs_column columns[] = {
-		{"CONN", true, false},	{"STREAM", true, false},   {"DIR", false, false},
-		{"PID", true, false},	{"PROGRAM", false, true}, {"LOCAL", false, true},
-		{"REMOTE", false, true}, {"STATE", false, false},   {"SENT", true, false},
-		{"RECV", true, false}, {"AGE", true, false},   {"RULE", true, false},
+		{"CONN", true, false},	 {"STREAM", true, false},  {"DIR", false, false},
+		{"PID", true, false},	 {"PROGRAM", false, true}, {"LOCAL", false, true},
+		{"REMOTE", false, true}, {"STATE", false, false},  {"SENT", true, false},
+		{"RECV", true, false},	 {"AGE", true, false},	   {"RULE", true, false},
 	};
 	char text[QS_TEXT_MAX];
 	struct qs_table table;

@@ -11,10 +11,11 @@
 #define QS_TEXT_MAX 300
 
 /* Each writes a short text into `out` (QS_TEXT_MAX bytes) and returns it. */
-const char *qs_text_addr(char *out, const struct qs_addr *addr); /* "1.2.3.4:80", "[::1]:80", "" = none */
-const char *qs_text_bytes(char *out, uint64_t bytes);		 /* "17", "1.2K", "3.4G" */
-const char *qs_text_age(char *out, uint64_t ms);		 /* "40ms", "3.2s", "5m12s", "2d03h" */
-const char *qs_text_rtt(char *out, uint64_t us);		 /* "87us", "1.2ms", "1.30s" */
+const char *qs_text_addr(char *out,
+			 const struct qs_addr *addr); /* "1.2.3.4:80", "[::1]:80", "" = none */
+const char *qs_text_bytes(char *out, uint64_t bytes); /* "17", "1.2K", "3.4G" */
+const char *qs_text_age(char *out, uint64_t ms); /* "40ms", "3.2s", "5m12s", "2d03h" */
+const char *qs_text_rtt(char *out, uint64_t us); /* "87us", "1.2ms", "1.30s" */
 const char *qs_text_rule(char *out, const struct qs_status_head *head, uint32_t line);
 
 const char *qs_name_connection_state(uint32_t state);
@@ -25,7 +26,7 @@ const char *qs_name_role(uint32_t server);
  * that may shrink lose their ends ("..."). */
 struct qs_column {
 	const char *title;
-	bool right;  /* numbers */
+	bool right; /* numbers */
 	bool shrink; /* may be cut */
 };
 struct qs_table {

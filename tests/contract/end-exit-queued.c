@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A process that exits with much still queued, engine and all: the reader, late, gets every byte. */
+/* A process that exits with much still queued, engine and all: a late reader gets every byte. */
 #include "harness.h"
 
 static void server(int fd)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the contract programs share: the trace, the proof of mapping, two ends that play together. */
+/* What the contract programs share: the trace, the proof of mapping, and two ends that play. */
 #ifndef QS_CONTRACT_HARNESS_H
 #define QS_CONTRACT_HARNESS_H
 
@@ -148,7 +148,7 @@ void ct_pattern(void *buffer, size_t n, uint64_t offset, uint64_t seed);
 int64_t ct_send_pattern(int fd, int64_t n, uint64_t seed);
 int64_t ct_recv_pattern(int fd, int64_t n, uint64_t seed);
 
-/* Writes until not a byte has room for 300 ms; FD must be non-blocking. Returns the bytes written. */
+/* Writes until no byte has room for 300 ms; FD must be non-blocking. Returns the bytes written. */
 int64_t ct_fill(int fd, uint64_t seed);
 
 void ct_nonblock(int fd, bool on);

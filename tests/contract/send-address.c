@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An address given to a connected socket is ignored; recvfrom tells none; SCM_RIGHTS moves nothing. */
+/* An address given to send is ignored, recvfrom tells none, and SCM_RIGHTS moves nothing. */
 #include "harness.h"
 
 int main(void)

@@ -25,8 +25,8 @@ static void answer(const uint8_t *data, size_t size)
 	close(fds[1]);
 	if (qs_snapshot_read(fds[0], head.engine, 1000, &s) == 0) {
 		null = fopen("/dev/null", "we");
-		if (!null || qs_status_text(null, &s, 1, false) || qs_status_text(null, &s, 1, true) ||
-		    qs_status_json(null, &s, 1))
+		if (!null || qs_status_text(null, &s, 1, false) ||
+		    qs_status_text(null, &s, 1, true) || qs_status_json(null, &s, 1))
 			abort();
 		fclose(null);
 	}

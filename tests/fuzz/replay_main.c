@@ -67,8 +67,7 @@ static int replay_path(const char *path)
 	while (n >= 0 && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
-		if (snprintf(name, sizeof(name), "%s/%s", path, entry->d_name) >=
-		    (int)sizeof(name))
+		if (snprintf(name, sizeof(name), "%s/%s", path, entry->d_name) >= (int)sizeof(name))
 			continue;
 		n = replay_file(name) ? -1 : n + 1;
 	}

@@ -36,7 +36,8 @@ static struct qs_addr v4(uint16_t port)
 
 static struct qs_addr v6(uint16_t port)
 {
-	return (struct qs_addr){.family = AF_INET6, .port = port, .ip = {0x20, 1, 0xd, 0xb8, [15] = 1}};
+	return (struct qs_addr){
+		.family = AF_INET6, .port = port, .ip = {0x20, 1, 0xd, 0xb8, [15] = 1}};
 }
 
 static struct qs_status_head head_make(uint32_t connections, uint32_t streams, uint32_t listeners)
@@ -124,7 +125,8 @@ static void answer_good(struct answer *a)
 }
 
 /* What the reader makes of `a`, the other end closed after it or left open. */
-static int read_answer(const struct answer *a, bool close_it, int timeout_ms, struct qs_snapshot *out)
+static int read_answer(const struct answer *a, bool close_it, int timeout_ms,
+		       struct qs_snapshot *out)
 {
 	int fds[2], ret;
 
@@ -338,19 +340,26 @@ static void asks_an_engine_by_id(void **state)
 
 static void finds_only_listening_status_names(void **state)
 {
-	static const char text[] =
-		"Num       RefCount Protocol Flags    Type St Inode Path\n"
-		"0000000000000000: 00000002 00000000 00010000 0001 01 1 @quicshim/00000000000000ff/status\n"
-		"0000000000000000: 00000003 00000000 00000000 0001 03 2 @quicshim/00000000000000aa/status\n"
-		"0000000000000000: 00000002 00000000 00010000 0001 01 3 @quicshim/00000000000000ff/stream\n"
-		"0000000000000000: 00000002 00000000 00010000 0001 01 4 quicshim/00000000000000ee/status\n"
-		"0000000000000000: 00000002 00000000 00010000 0001 01 5 @quicshim/00000000000000FF/status\n"
-		"0000000000000000: 00000002 00000000 00010000 0001 01 6 @quicshim/0000000000000001/status\n"
-		"0000000000000000: 00000002 00000000 00010000 0001 01 7 @quicshim/0000000000000002/statusx\n"
-		"0000000000000000: 00000002 00000000 00010000 0001 01 8\n"
-		"0000000000000000: 00000002 00000000 00010000 0001 01 9 @\n"
-		"junk\n\n"
-		"0000000000000000: 00000002 00000000 00010000 0001 01 6 @quicshim/0000000000000001/status";
+	static const char text[] = "Num       RefCount Protocol Flags    Type St Inode Path\n"
+				   "0000000000000000: 00000002 00000000 00010000 0001 01 1 "
+				   "@quicshim/00000000000000ff/status\n"
+				   "0000000000000000: 00000003 00000000 00000000 0001 03 2 "
+				   "@quicshim/00000000000000aa/status\n"
+				   "0000000000000000: 00000002 00000000 00010000 0001 01 3 "
+				   "@quicshim/00000000000000ff/stream\n"
+				   "0000000000000000: 00000002 00000000 00010000 0001 01 4 "
+				   "quicshim/00000000000000ee/status\n"
+				   "0000000000000000: 00000002 00000000 00010000 0001 01 5 "
+				   "@quicshim/00000000000000FF/status\n"
+				   "0000000000000000: 00000002 00000000 00010000 0001 01 6 "
+				   "@quicshim/0000000000000001/status\n"
+				   "0000000000000000: 00000002 00000000 00010000 0001 01 7 "
+				   "@quicshim/0000000000000002/statusx\n"
+				   "0000000000000000: 00000002 00000000 00010000 0001 01 8\n"
+				   "0000000000000000: 00000002 00000000 00010000 0001 01 9 @\n"
+				   "junk\n\n"
+				   "0000000000000000: 00000002 00000000 00010000 0001 01 6 "
+				   "@quicshim/0000000000000001/status";
 	int fd = memfd_create("unix", MFD_CLOEXEC);
 	char path[64];
 	uint64_t *ids;
@@ -449,14 +458,60 @@ static void tables_fit_the_screen(void **state)
 static void json_keeps_its_keys_and_order(void **state)
 {
 	static const char *const keys[] = {
-		"engines", "id", "pid", "uid", "program", "placement", "version", "policy",
-		"uptime_ms", "totals", "streams_opened", "options_ignored", "connections", "id",
-		"role", "peer", "local", "alpn", "sni", "state", "rtt_us", "min_rtt_us", "cwnd",
-		"in_flight", "sent_packets", "lost_packets", "received_packets", "path_mtu",
-		"streams", "bytes_sent", "bytes_received", "age_ms", "streams", "connection",
-		"stream", "role", "pid", "program", "local", "remote", "state", "sent", "received",
-		"age_ms", "rule", "listeners", "address", "endpoint", "alpn", "pid", "program",
-		"accepted", "refused", "rule",
+		"engines",
+		"id",
+		"pid",
+		"uid",
+		"program",
+		"placement",
+		"version",
+		"policy",
+		"uptime_ms",
+		"totals",
+		"streams_opened",
+		"options_ignored",
+		"connections",
+		"id",
+		"role",
+		"peer",
+		"local",
+		"alpn",
+		"sni",
+		"state",
+		"rtt_us",
+		"min_rtt_us",
+		"cwnd",
+		"in_flight",
+		"sent_packets",
+		"lost_packets",
+		"received_packets",
+		"path_mtu",
+		"streams",
+		"bytes_sent",
+		"bytes_received",
+		"age_ms",
+		"streams",
+		"connection",
+		"stream",
+		"role",
+		"pid",
+		"program",
+		"local",
+		"remote",
+		"state",
+		"sent",
+		"received",
+		"age_ms",
+		"rule",
+		"listeners",
+		"address",
+		"endpoint",
+		"alpn",
+		"pid",
+		"program",
+		"accepted",
+		"refused",
+		"rule",
 	};
 	struct qs_snapshot s;
 	struct answer a;
