@@ -74,10 +74,7 @@ int qs_pages_init(struct qs_pages *pages, uint64_t engine)
 	pages->page->n_slots = QS_SLOTS_MAX;
 	pages->page->pid = getpid();
 	pages->page->first_generation = base;
-	for (uint32_t i = 0; i < QS_SLOTS_MAX; i++)
-		pages->next[i] = i + 1;
-	pages->next[QS_SLOTS_MAX - 1] = QS_SLOT_NONE;
-	pages->free_tail = QS_SLOTS_MAX - 1;
+	pages->free_head = pages->free_tail = QS_SLOT_NONE;
 	return 0;
 }
 
@@ -108,13 +105,20 @@ void qs_slot_end(struct qs_slot *slot)
 
 uint32_t qs_pages_take(struct qs_pages *pages, bool server, const struct qs_options *options)
 {
-	uint32_t index = pages->free_head;
+	uint32_t index;
 	struct qs_slot *slot;
 	uint16_t generation;
 
-	if (index == QS_SLOT_NONE)
+	/* Untouched ones cost memory, those released lately may still be asked about. */
+	if (pages->n_touched < QS_SLOTS_MAX && pages->n_free < QS_SLOT_REST) {
+		index = pages->n_touched++;
+	} else if (pages->n_free > 0) {
+		index = pages->free_head;
+		pages->free_head = pages->next[index];
+		pages->n_free--;
+	} else {
 		return QS_SLOT_NONE;
-	pages->free_head = pages->next[index];
+	}
 	slot = &pages->page->slots[index];
 	/* An untouched slot is all zero, so that its page costs nothing: the base stands in the page's head. */
 	generation = (uint16_t)((slot->generation ? slot->generation : pages->page->first_generation) + 1);
@@ -145,7 +149,7 @@ void qs_pages_release(struct qs_pages *pages, uint32_t slot)
 		qs_slot_end(s);
 	}
 	pages->next[slot] = QS_SLOT_NONE;
-	if (pages->free_head == QS_SLOT_NONE)
+	if (pages->n_free++ == 0)
 		pages->free_head = slot;
 	else
 		pages->next[pages->free_tail] = slot;

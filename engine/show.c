@@ -146,11 +146,8 @@ static void show_head(struct qs_engine *engine, struct qs_status_head *head)
 		head->totals.datagrams_received += endpoint->udp.received_datagrams;
 		head->totals.datagrams_dropped += endpoint->udp.dropped_datagrams;
 	}
-	for (uint32_t i = 0; i < QS_SLOTS_MAX; i++) {
-		if (engine->pages.page->slots[i].generation == 0)
-			break; /* slots are first taken in order */
+	for (uint32_t i = 0; i < engine->pages.n_touched; i++)
 		head->totals.options_ignored += engine->pages.options[i].ignored;
-	}
 }
 
 static uint8_t *build(struct qs_engine *engine, size_t *len)

@@ -49,7 +49,7 @@ static void what_ended_stays_readable_for_long(void **state)
 	(void)state;
 	qs_pages_slot(&pages, slot)->error = ECONNRESET;
 	qs_pages_release(&pages, slot);
-	for (uint32_t i = 1; i < QS_SLOTS_MAX; i++) {
+	for (uint32_t i = 1; i < QS_SLOT_REST; i++) {
 		uint32_t other = qs_pages_take(&pages, false, NULL);
 
 		assert_int_not_equal(other, slot);
