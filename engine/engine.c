@@ -334,6 +334,23 @@ static void empty_graves(struct qs_engine *engine)
 	}
 }
 
+/*
+ * No more is taken in: connects are refused from here on, and the shim starts another engine. What had been queued before is
+ * served; it may keep this engine for a while yet.
+ */
+static void shut_door(struct qs_engine *engine)
+{
+	engine->stopping = true;
+	shutdown(engine->stream_source.fd, SHUT_RD);
+	shutdown(engine->control_source.fd, SHUT_RD);
+	qs_request_accept_stream(&engine->stream_source, 0);
+	qs_request_accept_control(&engine->control_source, 0);
+	qs_source_close(engine, &engine->control_source);
+	qs_source_close(engine, &engine->stream_source);
+	if (engine->status_source.fd >= 0)
+		qs_source_close(engine, &engine->status_source);
+}
+
 void qs_engine_run(struct qs_engine *engine)
 {
 	for (;;) {
@@ -343,8 +360,10 @@ void qs_engine_run(struct qs_engine *engine)
 		empty_graves(engine);
 		if (!is_idle(engine)) {
 			engine->active_ns = engine->now_ns;
-		} else if (!engine->thread && engine->now_ns - engine->active_ns > linger_ns(engine)) {
+		} else if (engine->stopping) {
 			return;
+		} else if (!engine->thread && engine->now_ns - engine->active_ns > linger_ns(engine)) {
+			shut_door(engine);
 		}
 	}
 }
@@ -374,8 +393,10 @@ void qs_engine_fini(struct qs_engine *engine)
 	qs_pages_fini(&engine->pages);
 	munmap(engine->tx_memory, 2 * QS_UDP_TRAIN_MAX);
 	close(engine->epfd);
-	close(engine->stream_source.fd);
-	close(engine->control_source.fd);
-	if (engine->status_source.fd >= 0)
-		close(engine->status_source.fd);
+	if (!engine->stopping) {
+		close(engine->stream_source.fd);
+		close(engine->control_source.fd);
+		if (engine->status_source.fd >= 0)
+			close(engine->status_source.fd);
+	}
 }

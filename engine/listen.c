@@ -69,12 +69,14 @@ static int bind_in(const char *base, int fd, int *path_fd)
 static int make_listener(struct qs_listener *listener, int backlog, bool v6)
 {
 	static const char *const bases[] = {"/run", "/dev/shm", "/tmp", "/var/tmp"};
-	struct qs_mark mark = {.state = QS_MARK_LISTENER, .v6 = v6};
-	uint64_t value = qs_mark_encode(&mark);
+	struct qs_mark mark = {.state = QS_MARK_LISTENER, .v6 = v6, .slot = listener->slot};
+	uint64_t value;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), rv = -EACCES;
 
 	if (fd < 0)
 		return -errno;
+	mark.generation = qs_pages_slot(&listener->engine->pages, listener->slot)->generation;
+	value = qs_mark_encode(&mark);
 	for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]) && rv < 0; i++)
 		rv = bind_in(bases[i], fd, &listener->path_fd);
 	if (rv == 0 && (listen(fd, backlog) < 0 || setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &value, sizeof(value)) < 0))
@@ -170,6 +172,24 @@ static int judge(struct qs_listener *listener, char *text)
 	return 0;
 }
 
+/* The app asks the slot for its address, as with a stream. */
+static int take_slot(struct qs_listener *listener)
+{
+	struct qs_pages *pages = &listener->engine->pages;
+	struct qs_slot *slot;
+
+	listener->slot = qs_pages_take(pages, true, &listener->options);
+	if (listener->slot == QS_SLOT_NONE)
+		return -ENOBUFS;
+	slot = qs_pages_slot(pages, listener->slot);
+	qs_slot_begin(slot);
+	slot->state = QS_SLOT_OPEN;
+	slot->local = listener->address;
+	slot->rule_line = (uint32_t)listener->rule->line;
+	qs_slot_end(slot);
+	return 0;
+}
+
 int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog, const struct qs_options *options, int32_t pid, int *out_fd,
 		    char *text)
 {
@@ -183,6 +203,7 @@ int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog, const str
 	}
 	*listener = (struct qs_listener){.engine = engine, .path_fd = -1, .tcp_fd = tcp_fd, .pid = pid, .options = *options};
 	listener->process = (struct qs_source){.fd = -1, .fn = process_ended};
+	listener->slot = QS_SLOT_NONE;
 	TAILQ_INSERT_TAIL(&engine->listeners, listener, link);
 	rv = judge(listener, text);
 	if (rv == 0) {
@@ -191,6 +212,8 @@ int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog, const str
 			snprintf(text, 512, "%s:%d: the UDP endpoint of this listener can't be bound: %s", engine->policy->path,
 				 listener->rule->line, strerrorname_np(-rv));
 	}
+	if (rv == 0)
+		rv = take_slot(listener);
 	if (rv == 0) {
 		rv = make_listener(listener, backlog, listener->address.family == AF_INET6);
 		*out_fd = rv;
@@ -226,6 +249,8 @@ void qs_listener_free(struct qs_listener *listener)
 			qs_endpoint_release(listener->endpoints[i]);
 		}
 	}
+	if (listener->slot != QS_SLOT_NONE)
+		qs_pages_release(&engine->pages, listener->slot);
 	if (listener->process.fd >= 0)
 		qs_source_close(engine, &listener->process);
 	if (listener->path_fd >= 0)
@@ -329,7 +354,7 @@ void qs_listener_deliver(struct qs_conn *conn, int64_t stream_id)
 	uint32_t slot;
 	int fd, rv;
 
-	slot = listener != NULL ? qs_pages_take(&engine->pages, true, &listener->options) : QS_SLOT_NONE;
+	slot = listener != NULL ? qs_pages_take(&engine->pages, true, &engine->pages.options[listener->slot]) : QS_SLOT_NONE;
 	if (slot == QS_SLOT_NONE) {
 		refuse(conn, listener, stream_id);
 		return;

@@ -32,6 +32,7 @@ struct qs_listener {
 	const struct qs_rule *rule;
 	struct qs_options options;
 	int32_t pid;
+	uint32_t slot;     /* says the address, and keeps the options */
 	uint64_t accepted, refused;
 };
 

@@ -143,7 +143,8 @@ bool qs_request_complete(struct qs_request *request, struct qs_conn *conn)
 	stream->pid = request->pid;
 	stream->rule_line = (uint32_t)request->rule->line;
 	stream->announce = true;
-	stream->filler = (request->req->flags & QS_CONNECT_BLOCKING) != 0;
+	stream->filler = true;
+	stream->filler_due = (request->req->flags & QS_CONNECT_BLOCKING) != 0;
 	qs_stream_attach(stream, conn, id, &conn->local, &request->req->dest);
 	release_app(request, qs_pages_slot(&engine->pages, request->slot));
 	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, request->source.fd, NULL);
@@ -199,6 +200,21 @@ static bool make_key(const struct qs_request *request, struct qs_conn_key *key)
 	return true;
 }
 
+/* It will take a while: options that the app sets meanwhile need the slot. */
+static void mark_connecting(struct qs_request *request)
+{
+	struct qs_mark mark = {.state = QS_MARK_CONNECTING, .v6 = request->req->v6};
+
+	if (request->slot != QS_SLOT_NONE)
+		return;
+	request->slot = qs_pages_take(&request->engine->pages, false, &request->req->options);
+	if (request->slot == QS_SLOT_NONE)
+		return;
+	mark.slot = request->slot;
+	mark.generation = qs_pages_slot(&request->engine->pages, request->slot)->generation;
+	set_mark(request->app_fd, &mark);
+}
+
 void qs_request_route(struct qs_request *request)
 {
 	struct qs_conn_key key;
@@ -221,6 +237,7 @@ void qs_request_route(struct qs_request *request)
 	} else if (conn->state == QS_CONNECTION_OPEN && conn->n_waiting == 0 && qs_request_complete(request, conn)) {
 		return;
 	}
+	mark_connecting(request);
 	TAILQ_REMOVE(&request->engine->requests, request, link);
 	request->conn = conn;
 	TAILQ_INSERT_TAIL(&conn->waiting, request, link);

@@ -229,7 +229,8 @@ static ssize_t app_read(struct qs_stream *stream, void *buf, size_t size)
 	n = recvmsg(stream->source.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n <= 0)
 		return n;
-	stream->filler = false;
+	if (!stream->filler_due)
+		stream->filler = false;
 	c = CMSG_FIRSTHDR(&msg);
 	if (c == NULL || c->cmsg_type != SCM_RIGHTS)
 		return n;
@@ -239,7 +240,8 @@ static ssize_t app_read(struct qs_stream *stream, void *buf, size_t size)
 		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
 		close(fd);
 	}
-	memmove(buf, (char *)buf + 1, (size_t)n - 1);
+	/* The kernel reads no further than the piece that brought descriptors: the filler is the last byte. */
+	stream->filler = false;
 	return n == 1 ? -EAGAIN - 1000 : n - 1; /* only the filler: read again */
 }
 

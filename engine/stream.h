@@ -39,7 +39,8 @@ struct qs_stream {
 	uint64_t tx_taken, tx_written, tx_acked;
 	bool announce;       /* an empty STREAM frame is due */
 	bool readable;       /* the kernel may have more from the app */
-	bool filler;         /* a byte with a descriptor may come first (blocking connect) */
+	bool filler;         /* a byte with a descriptor may come (a connect that waits) */
+	bool filler_due;     /* it will come, unless the wait was interrupted */
 	bool app_eof;        /* the app sends no more: FIN after tx_taken */
 	bool fin_written;
 	bool end_seen;       /* the kernel told of the app's end: read on until it comes */

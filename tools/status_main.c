@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define EXIT_NONE 1 /* no engine, or none that answers */
 #define EXIT_USAGE 2
@@ -160,7 +161,7 @@ static void complain(uint64_t id, const struct qs_snapshot *s, int ret)
 		fprintf(stderr, "belongs to uid %u: run as that user or as root\n", s->uid);
 		break;
 	case -EPIPE:
-		fputs("refused to answer\n", stderr);
+		fputs("closed without an answer\n", stderr);
 		break;
 	case -EPROTO:
 		fputs("gave an answer that makes no sense\n", stderr);
@@ -174,6 +175,20 @@ static void complain(uint64_t id, const struct qs_snapshot *s, int ret)
 	default:
 		fprintf(stderr, "%s\n", strerror(-ret));
 	}
+}
+
+/* An engine that ends just now closes without a word: then it is gone when asked again. */
+static int ask(uint64_t id, struct qs_snapshot *out)
+{
+	int ret = qs_snapshot_ask(id, QS_STATUS_TIMEOUT_MS, out);
+
+	for (int again = 0; again < 5 && ret == -EPIPE; again++) {
+		const struct timespec pause = {.tv_nsec = 20000000};
+
+		nanosleep(&pause, NULL);
+		ret = qs_snapshot_ask(id, QS_STATUS_TIMEOUT_MS, out);
+	}
+	return ret;
 }
 
 /* Asks all engines there are. Returns how many snapshots, or -errno. *silent = engines that gave none. */
@@ -198,7 +213,7 @@ static ssize_t collect(const struct wish *wish, struct qs_snapshot **out, size_t
 
 		if (wish->has_engine && ids[i] != wish->engine)
 			continue;
-		ret = qs_snapshot_ask(ids[i], QS_STATUS_TIMEOUT_MS, s);
+		ret = ask(ids[i], s);
 		if (ret == -ECONNREFUSED) /* ended since we read the list */
 			continue;
 		if (ret < 0) {

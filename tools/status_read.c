@@ -61,7 +61,9 @@ static ssize_t read_up_to(int fd, void *buf, size_t size, uint64_t deadline)
 		if (n < 0) {
 			if (errno == EINTR || errno == EAGAIN)
 				continue;
-			return errno == ECONNRESET ? -EPROTO : -errno;
+			if (errno == ECONNRESET)
+				break;
+			return -errno;
 		}
 		have += (size_t)n;
 	}
