@@ -198,6 +198,8 @@ struct qs_engine_start {
 	int control_fd;
 	/* Set by the shim: where the trap's hook is (see trap.h); the engine stores its handler there. */
 	void (**trap_hook)(const char *what);
+	/* The engine's thread calls it first: from then on the shim lets that thread's calls through (D10). */
+	void (*thread_hook)(void);
 };
 typedef int qs_engine_start_fn(const struct qs_engine_start *start);
 #define QS_ENGINE_START_SYMBOL "qs_engine_start_thread"

@@ -59,6 +59,8 @@ static void *thread_main(void *arg)
 	int stream_fd = with->stream_fd, control_fd = with->control_fd;
 	int rv;
 
+	if (with->thread_hook != NULL)
+		with->thread_hook();
 	rv = own_table(&stream_fd, &control_fd);
 	prctl(PR_SET_NAME, "quicshim");
 	prctl(PR_SET_TIMERSLACK, 1000); /* ns; the default of 50 us is longer than the pacer's gaps */

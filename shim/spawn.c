@@ -250,7 +250,8 @@ static int start_thread(int stream_fd, int control_fd)
 					.log_path = log_path[0] ? log_path : NULL,
 					.stream_fd = stream_fd,
 					.control_fd = control_fd,
-					.trap_hook = &qs_spawn_trap_hook};
+					.trap_hook = &qs_spawn_trap_hook,
+					.thread_hook = qs_state_engine_thread};
 	qs_engine_start_fn *entry = NULL;
 	void *library, *symbol;
 	int rc;

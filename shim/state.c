@@ -187,6 +187,13 @@ __attribute__((constructor)) static void start(void)
 	qs_state_init();
 }
 
+_Thread_local bool qs_state_is_engine;
+
+void qs_state_engine_thread(void)
+{
+	qs_state_is_engine = true;
+}
+
 void qs_state_activate(void)
 {
 	atomic_store_explicit(&qs_state.active, true, memory_order_relaxed);

@@ -27,6 +27,10 @@ struct qs_state {
 };
 extern struct qs_state qs_state;
 
+/* This thread is an engine (`engine = thread`): nothing it calls is the app's. */
+extern _Thread_local bool qs_state_is_engine;
+void qs_state_engine_thread(void);
+
 /*
  * Reads policy and identity; the constructor calls it, or the first call that comes before. The second
  * time it does nothing. Preserves errno. Not async-signal-safe.
@@ -38,13 +42,13 @@ static inline bool qs_watching(void)
 {
 	if (__builtin_expect(atomic_load_explicit(&qs_state.stage, memory_order_acquire) == 0, 0))
 		qs_state_init();
-	return atomic_load_explicit(&qs_state.watching, memory_order_relaxed);
+	return atomic_load_explicit(&qs_state.watching, memory_order_relaxed) && !qs_state_is_engine;
 }
 
 /* True if a descriptor of this process may be mapped. */
 static inline bool qs_active(void)
 {
-	return __builtin_expect(atomic_load_explicit(&qs_state.active, memory_order_relaxed), 0);
+	return __builtin_expect(atomic_load_explicit(&qs_state.active, memory_order_relaxed), 0) && !qs_state_is_engine;
 }
 
 /* True if a call that the app did not ask for may be made after an error (R7). */

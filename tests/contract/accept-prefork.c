@@ -53,7 +53,7 @@ static void client(int port)
 	/* The last worker took the listener with it. */
 	CHECK(ct_server_pid() > 0);
 	MUST(waitid(P_PID, (id_t)ct_server_pid(), &(siginfo_t){0}, WEXITED | WNOWAIT));
-	TRY(connect(ct_socket(AF_INET, 0), SA(&addr)));
+	ct_refused(&addr);
 }
 
 int main(void)

@@ -6,7 +6,8 @@ int main(void)
 {
 	struct ct_addr none = {.ss.ss_family = AF_UNSPEC, .len = sizeof(struct sockaddr_in)};
 	struct ct_addr server, addr = {.len = sizeof(addr.ss)};
-	int listener, fd, peer;
+	int listener, fd, peer, error;
+	socklen_t size = sizeof(error);
 
 	ct_init();
 	listener = ct_listener(AF_INET, 5);
@@ -19,7 +20,7 @@ int main(void)
 	TRY(getpeername(fd, (struct sockaddr *)&addr.ss, &addr.len));
 	TRY(read(peer, (char[8]){0}, 1));
 	close(peer);
-	ct_so_error(fd); /* may be left over from the first life */
+	MUST(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size)); /* of the first life, if any */
 	TRY(connect(fd, SA(&server)));
 	ct_prove(fd);
 	peer = ct_accept(listener);

@@ -346,6 +346,18 @@ int ct_closed_port(void)
 	return ct_port(ct_bound(AF_INET));
 }
 
+void ct_refused(const struct ct_addr *addr)
+{
+	int fd = ct_socket(addr->ss.ss_family, 0), result;
+	char byte;
+
+	result = connect(fd, (const struct sockaddr *)&addr->ss, addr->len);
+	if (result == 0)
+		result = (int)read(fd, &byte, 1);
+	ct_note("refused: %d", result == -1 && (errno == ECONNREFUSED || errno == ECONNRESET));
+	close(fd);
+}
+
 void ct_pair(int pair[2])
 {
 	int listener = ct_listener(AF_INET, 1);

@@ -129,6 +129,11 @@ int ct_accept(int listener);
 /* A port of 127.0.0.1 on which nobody listens; stays reserved while the program runs. */
 int ct_closed_port(void);
 
+/* Connects to ADDR, where nobody listens any more, and notes whether that was refused: by connect
+ * or, since a warm QUIC connection lets connect succeed before the peer has said anything, by the
+ * first read. connect-refused-warm is the test of that difference. */
+void ct_refused(const struct ct_addr *addr);
+
 /* Both ends of one connection in this process: pair[0] the client's, pair[1] the accepted one. */
 void ct_pair(int pair[2]);
 

@@ -17,7 +17,7 @@ int main(void)
 	ct_await(listener, POLLIN);
 	TRY(close(listener));
 	TRY(read(lost, (char[8]){0}, 1));
-	TRY(connect(ct_socket(AF_INET, 0), SA(&addr)));
+	ct_refused(&addr);
 	TRY(ct_write_full(kept, "hello", 5));
 	TRY(ct_read_full(peer, (char[8]){0}, 5));
 	return 0;

@@ -17,8 +17,8 @@ static const struct option options[] = {
 	{IPPROTO_TCP, TCP_CORK, 1, "TCP_CORK"},
 	{SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR"},
 	{SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE"},
-	{IPPROTO_IP, IP_TOS, 0x08, "IP_TOS"},
 	{SOL_SOCKET, SO_PRIORITY, 3, "SO_PRIORITY"},
+	{IPPROTO_IP, IP_TOS, 0x08, "IP_TOS"},
 };
 
 static void show(int fd, const char *who)

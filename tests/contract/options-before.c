@@ -21,7 +21,6 @@ static const struct option options[] = {
 	{SOL_SOCKET, SO_OOBINLINE, 1, "SO_OOBINLINE"},
 	{IPPROTO_IP, IP_TOS, 0x10, "IP_TOS"},
 	{SOL_SOCKET, SO_PRIORITY, 5, "SO_PRIORITY"},
-	{IPPROTO_IP, IP_TTL, 55, "IP_TTL"},
 };
 
 static void show(int fd, const char *when)
