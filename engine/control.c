@@ -133,6 +133,9 @@ static void client_event(struct qs_source *source, uint32_t events)
 		fd = -1;
 	} else if (req.op == QS_OP_PAGES) {
 		reply(source->fd, &answer, (int[]){engine->pages.status_fd, engine->pages.options_fd}, 2);
+	} else if (req.op == QS_OP_PROBE) {
+		qs_listener_probe_all(engine);
+		reply(source->fd, &answer, NULL, 0);
 	} else {
 		answer.error = EINVAL;
 		reply(source->fd, &answer, NULL, 0);

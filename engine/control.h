@@ -152,6 +152,7 @@ _Static_assert(sizeof(struct qs_connect_req) == QS_CONNECT_REQ_SIZE, "one header
 #define QS_CONTROL_MAGIC 0x51534331u
 enum qs_op {
 	QS_OP_PAGES = 1,  /* reply fds: status page (read-only), option page */
+	QS_OP_PROBE = 3,  /* forget listeners that are gone, now: a bind() met EADDRINUSE */
 	QS_OP_LISTEN = 2, /* request fd: the app's bound TCP socket; reply fds: listener, status page, option page */
 };
 struct qs_control_req {

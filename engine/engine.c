@@ -138,13 +138,9 @@ static void raise_limit(void)
 static void sweep(struct qs_timer *timer, uint64_t now_ns)
 {
 	struct qs_engine *engine = qs_container(timer, struct qs_engine, sweep);
-	struct qs_listener *listener, *next_listener;
 	struct qs_conn *conn, *next_conn;
 
-	for (listener = TAILQ_FIRST(&engine->listeners); listener != NULL; listener = next_listener) {
-		next_listener = TAILQ_NEXT(listener, link);
-		qs_listener_probe(listener);
-	}
+	qs_listener_probe_all(engine);
 	for (conn = TAILQ_FIRST(&engine->conns); conn != NULL; conn = next_conn) {
 		next_conn = TAILQ_NEXT(conn, link_all);
 		qs_conn_sweep(conn);

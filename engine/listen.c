@@ -118,6 +118,30 @@ static unsigned endpoint_addresses(const struct qs_listener *listener, struct qs
 	return n;
 }
 
+/* TCP's rule for one more listener of an address: all of them have SO_REUSEPORT. Those that are gone don't count. */
+static bool may_share(struct qs_listener *listener, const struct qs_addr *address)
+{
+	struct qs_listener *other, *next;
+	int mine = 0, theirs = 0;
+	socklen_t len = sizeof(mine);
+
+	getsockopt(listener->tcp_fd, SOL_SOCKET, SO_REUSEPORT, &mine, &len);
+	for (other = TAILQ_FIRST(&listener->engine->listeners); other != NULL; other = next) {
+		bool same = false;
+
+		next = TAILQ_NEXT(other, link);
+		for (int i = 0; i < 2; i++)
+			same = same || (other->endpoints[i] && memcmp(&other->endpoints[i]->address, address, sizeof(*address)) == 0);
+		if (other == listener || !same || qs_listener_probe(other))
+			continue;
+		len = sizeof(theirs);
+		getsockopt(other->tcp_fd, SOL_SOCKET, SO_REUSEPORT, &theirs, &len);
+		if (!mine || !theirs)
+			return false;
+	}
+	return true;
+}
+
 static int open_endpoints(struct qs_listener *listener)
 {
 	struct qs_addr addresses[2];
@@ -126,6 +150,8 @@ static int open_endpoints(struct qs_listener *listener)
 	for (unsigned i = 0; i < n; i++) {
 		int rv = -EADDRINUSE;
 
+		if (!may_share(listener, &addresses[i]))
+			return -EADDRINUSE;
 		for (int k = 0; k < BIND_TRIES && rv == -EADDRINUSE; k++) {
 			if (k > 0)
 				nanosleep(&(struct timespec){.tv_nsec = 10 * (long)QS_MSEC}, NULL);
@@ -275,6 +301,16 @@ bool qs_listener_probe(struct qs_listener *listener)
 		qs_listener_free(listener);
 	}
 	return gone;
+}
+
+void qs_listener_probe_all(struct qs_engine *engine)
+{
+	struct qs_listener *listener, *next;
+
+	for (listener = TAILQ_FIRST(&engine->listeners); listener != NULL; listener = next) {
+		next = TAILQ_NEXT(listener, link);
+		qs_listener_probe(listener);
+	}
 }
 
 /* --- streams --- */

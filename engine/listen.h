@@ -42,6 +42,7 @@ int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog, const str
 		    char *text);
 /* Ends it if the app's socket is gone. True if it ended. */
 bool qs_listener_probe(struct qs_listener *listener);
+void qs_listener_probe_all(struct qs_engine *engine);
 void qs_listener_free(struct qs_listener *listener);
 /* A new stream: connects it to a listener of the endpoint, or puts it into the backlog list, or refuses it. */
 void qs_listener_deliver(struct qs_conn *conn, int64_t stream_id);

@@ -99,7 +99,7 @@ static bool judge(const struct sockaddr *addr, socklen_t len, struct target *tar
 
 static bool may_concern_us(const struct sockaddr *addr, socklen_t len)
 {
-	return addr && len >= sizeof(sa_family_t) &&
+	return addr && len >= sizeof(sa_family_t) && len <= sizeof(struct sockaddr_storage) &&
 	       (addr->sa_family == AF_INET || addr->sa_family == AF_INET6 ||
 		addr->sa_family == AF_UNSPEC);
 }
@@ -247,6 +247,27 @@ static void fill_request(int fd, struct qs_connect_req *req, const struct target
 	qs_sock_route(fd, &req->mark, req->device, len);
 }
 
+/*
+ * What the kernel would say at once about the way to `dest`: 0, or an errno. A non-blocking connect() gives
+ * it as its result; a datagram socket asks the same question and sends nothing.
+ */
+static int ask_route(const struct target *target, const struct qs_connect_req *req)
+{
+	int sock, rc;
+
+	if (req->device[0] || req->mark || target->rule->has_endpoint_addr ||
+	    (target->dest.family == AF_INET && target->dest.ip[0] == 127))
+		return 0;
+	sock = qs_sys_socket(target->addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (sock < 0)
+		return 0;
+	rc = qs_sys_connect(sock, &target->addr,
+			    target->addr.ss_family == AF_INET ? sizeof(struct sockaddr_in) :
+								sizeof(struct sockaddr_in6));
+	qs_sys_close(sock);
+	return rc == -ENETUNREACH || rc == -EHOSTUNREACH || rc == -EINVAL ? rc : 0;
+}
+
 /* A new attempt on a closed TCP socket. */
 static int start(int fd, const struct sockaddr *addr, socklen_t len, const struct target *target,
 		 struct qs_connect_req *req)
@@ -267,6 +288,8 @@ static int start(int fd, const struct sockaddr *addr, socklen_t len, const struc
 		memset(&req->source, 0, sizeof(req->source));
 	if (req->source.family == AF_INET6 && is_v4_mapped(req->source.ip))
 		normalise(&req->source);
+	if ((flags & O_NONBLOCK) && (rc = ask_route(target, req)) < 0)
+		return fail(-rc);
 	qs_state_activate();
 	rc = make_socket(fd, flags, req);
 	if (rc >= 0)
@@ -282,6 +305,18 @@ static int start(int fd, const struct sockaddr *addr, socklen_t len, const struc
 	return flags & O_NONBLOCK ? fail(EINPROGRESS) : wait_for_end(fd, false);
 }
 
+/* connect(AF_UNSPEC): TCP resets the connection, and the socket is unconnected. */
+static int disconnect(int fd, const struct qs_mark *mark)
+{
+	struct qs_options *options = qs_pages_options(mark);
+
+	if (options && mark->state == QS_MARK_OPEN) {
+		options->linger_s = 0;
+		__atomic_store_n(&options->linger_on, 1, __ATOMIC_RELEASE);
+	}
+	return qs_sock_renew(fd, mark) < 0 ? fail(ENOBUFS) : 0;
+}
+
 /* A mapped descriptor again, or no TCP at all. */
 static int connect_again(int fd, const struct sockaddr *addr, socklen_t len)
 {
@@ -290,10 +325,8 @@ static int connect_again(int fd, const struct sockaddr *addr, socklen_t len)
 
 	if (!qs_active() || !qs_sock_mark(fd, &mark))
 		return qs_real.connect(fd, addr, len);
-	if (addr->sa_family == AF_UNSPEC) {
-		error = qs_sock_renew(fd, &mark);
-		return error < 0 ? fail(ENOBUFS) : 0;
-	}
+	if (addr->sa_family == AF_UNSPEC)
+		return disconnect(fd, &mark);
 	error = qs_connect_error(fd, &mark);
 	switch (mark.state) {
 	case QS_MARK_CONNECTING:

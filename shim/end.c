@@ -16,7 +16,8 @@
  * reset, not told	its errno	its errno
  * reset, told		0		EPIPE
  * connect failed	its errno	its errno
- *   and that was told	ENOTCONN	EPIPE
+ *   and that was told	0		EPIPE
+ * unconnected again	ENOTCONN	EPIPE
  * listener		ENOTCONN	EPIPE
  */
 
@@ -66,6 +67,10 @@ ssize_t qs_end_look(int fd, enum qs_end_side side, ssize_t result)
 			mark.error = 0;
 			qs_sock_set_mark(fd, &mark);
 			return tell(error);
+		}
+		if (side == QS_END_READ && mark.error != QS_TOLD_OPEN) {
+			errno = saved;
+			return 0;
 		}
 		return tell(side == QS_END_READ ? ENOTCONN : EPIPE);
 	case QS_MARK_LISTENER:

@@ -133,6 +133,16 @@ QS_EXPORT ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t len, size_t 
 	return recvfrom(fd, buf, len, flags, addr, addr_len);
 }
 
+/* Descriptors came from another process: one of them may be mapped. */
+static void notice_descriptors(struct msghdr *msg)
+{
+	if (!qs_watching())
+		return;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+			qs_state_activate();
+}
+
 QS_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	struct sockaddr_storage from;
@@ -140,10 +150,14 @@ QS_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 	size_t wanted;
 	ssize_t got;
 
-	if (!qs_active() || !msg)
-		return qs_real.recvmsg(fd, msg, flags);
+	if (!qs_active() || !msg) {
+		got = qs_real.recvmsg(fd, msg, flags);
+		if (got >= 0 && __builtin_expect(msg && msg->msg_controllen > 0, 0))
+			notice_descriptors(msg);
+		return got;
+	}
 	copy = *msg;
-	if (msg->msg_name && (int)msg->msg_namelen > 0) {
+	if (msg->msg_name && (int)msg->msg_namelen >= 0) {
 		copy.msg_name = &from;
 		copy.msg_namelen = sizeof(from);
 	}

@@ -211,7 +211,7 @@ QS_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
 	if (level == SOL_SOCKET)
 		rc = set_virtual(fd, &mark, name, value, len);
 	else
-		rc = qs_sockopt_stored_set(&mark, level, name, value, len);
+		rc = qs_sockopt_stored_set(fd, &mark, level, name, value, len);
 	if (rc == 0)
 		errno = saved;
 	return rc;

@@ -10,7 +10,7 @@
 /* IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6 and everything else that is not SOL_SOCKET. */
 int qs_sockopt_stored_get(int fd, const struct qs_mark *mark, int level, int name, void *value,
 			  socklen_t *len);
-int qs_sockopt_stored_set(const struct qs_mark *mark, int level, int name, const void *value,
+int qs_sockopt_stored_set(int fd, const struct qs_mark *mark, int level, int name, const void *value,
 			  socklen_t len);
 int qs_sockopt_tcp_info(int fd, const struct qs_mark *mark, void *value, socklen_t *len);
 /* What a fresh TCP socket says. */

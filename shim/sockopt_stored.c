@@ -143,8 +143,18 @@ static bool is_plainly_good(int option, int *number)
 	}
 }
 
+/* The kernel derives SO_PRIORITY from IP_TOS. */
+static void copy_priority(int from, int to)
+{
+	int priority = 0;
+	socklen_t len = sizeof(priority);
+
+	if (qs_sys_getsockopt(from, SOL_SOCKET, SO_PRIORITY, &priority, &len) == 0)
+		qs_sys_setsockopt(to, SOL_SOCKET, SO_PRIORITY, &priority, len);
+}
+
 /* Lets a TCP socket judge, and keeps what it makes of the value. */
-static int ask_oracle(const struct qs_mark *mark, int option, int level, int name,
+static int ask_oracle(int fd, const struct qs_mark *mark, int option, int level, int name,
 		      const void *value, socklen_t len)
 {
 	struct qs_options *options;
@@ -158,6 +168,8 @@ static int ask_oracle(const struct qs_mark *mark, int option, int level, int nam
 	if (rc == 0 && option >= 0 &&
 	    qs_sys_getsockopt(sock, level, name, &number, &number_len) == 0) {
 		qs_sockopt_store(mark, (enum qs_option)option, number);
+		if (option == QS_OPT_TOS)
+			copy_priority(sock, fd);
 	} else if (rc == 0 && level == IPPROTO_TCP && name == TCP_CONGESTION) {
 		options = qs_pages_options(mark);
 		if (options && qs_sys_getsockopt(sock, level, name, congestion,
@@ -170,7 +182,7 @@ static int ask_oracle(const struct qs_mark *mark, int option, int level, int nam
 	return result(rc);
 }
 
-int qs_sockopt_stored_set(const struct qs_mark *mark, int level, int name, const void *value,
+int qs_sockopt_stored_set(int fd, const struct qs_mark *mark, int level, int name, const void *value,
 			  socklen_t len)
 {
 	int option = qs_sock_option_index(level, name), number;
@@ -182,5 +194,5 @@ int qs_sockopt_stored_set(const struct qs_mark *mark, int level, int name, const
 			return 0;
 		}
 	}
-	return ask_oracle(mark, option, level, name, value, len);
+	return ask_oracle(fd, mark, option, level, name, value, len);
 }

@@ -279,7 +279,12 @@ static void *serve_thread(void *argument)
 
 static void serve_in_child(const struct server *server)
 {
+	char byte;
+
 	serve(server);
+	/* How a process ends is a subject of its own: stay until the client has seen all it wants. */
+	while (recv(meet_fd, &byte, 1, 0) > 0)
+		continue;
 	exit(0);
 }
 
@@ -337,10 +342,12 @@ int ct_play_listen(enum ct_place place, void (*run)(int listener), void (*client
 	}
 	ct_name_port(port, "SERVER");
 	client(port);
-	if (place == CT_THREAD)
+	if (place == CT_THREAD) {
 		ct_join(thread);
-	else
+	} else {
+		shutdown(meet_fd, SHUT_WR);
 		reap_server();
+	}
 	return 0;
 }
 

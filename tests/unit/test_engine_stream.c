@@ -184,11 +184,12 @@ static void many_streams_one_connection(void **state)
 	for (int i = 0; i < STREAMS; i++)
 		kit_write(clients[i], &i, sizeof(i));
 	for (int i = 0; i < STREAMS; i++) {
-		int n = -1;
+		int n = -1, fd = kit_accept(listener); /* in any order */
 
-		servers[i] = kit_accept(listener);
-		assert_int_equal(kit_read(servers[i], &n, sizeof(n)), sizeof(n));
-		kit_write(servers[i], &n, sizeof(n));
+		assert_int_equal(kit_read(fd, &n, sizeof(n)), sizeof(n));
+		assert_in_range(n, 0, STREAMS - 1);
+		servers[n] = fd;
+		kit_write(fd, &n, sizeof(n));
 	}
 	for (int i = 0; i < STREAMS; i++) {
 		int n = -1;
