@@ -271,6 +271,14 @@ static int client_tls(struct qs_conn *conn, struct qs_tls_creds *creds)
 				  key->peer.family == AF_INET ? 4 : 16);
 }
 
+static int client_begin(struct qs_conn *conn, struct qs_tls_creds *creds, struct sockaddr_storage *local,
+			struct sockaddr_storage *remote, socklen_t len, size_t mtu)
+{
+	int rv = client_start(conn, local, remote, len, mtu);
+
+	return rv < 0 ? rv : client_tls(conn, creds);
+}
+
 int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, struct qs_conn **out, char *text)
 {
 	struct sockaddr_storage remote, local, source;
@@ -278,6 +286,7 @@ int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, str
 	struct qs_endpoint *endpoint = NULL;
 	struct qs_tls_creds *creds;
 	struct qs_conn *conn;
+	volatile int begun = -ECONNREFUSED;
 	size_t mtu = 1500;
 	socklen_t len;
 	int rv;
@@ -305,12 +314,10 @@ int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, str
 		((struct sockaddr_in6 *)(void *)&local)->sin6_port = htons(endpoint->udp.port);
 	qs_addr_from_sockaddr(&conn->local, (struct sockaddr *)&local, len);
 	snprintf(conn->sni, sizeof(conn->sni), "%s", key->name);
-	rv = client_start(conn, &local, &remote, len, mtu);
-	if (rv == 0)
-		rv = client_tls(conn, creds);
-	if (rv < 0) {
+	QS_GUARDED(conn, begun = client_begin(conn, creds, &local, &remote, len, mtu));
+	if (begun < 0) {
 		qs_conn_drop(conn, 0);
-		return rv;
+		return begun;
 	}
 	ngtcp2_conn_set_tls_native_handle(conn->quic, conn->link.session);
 	engine->totals.connections_opened++;
@@ -349,6 +356,13 @@ static int server_start(struct qs_conn *conn, const ngtcp2_pkt_hd *hd, const str
 	return rv == 0 ? 0 : -ENOMEM;
 }
 
+static int server_begin(struct qs_conn *conn, struct qs_tls_creds *creds, const ngtcp2_pkt_hd *hd, const struct qs_udp_train *train)
+{
+	int rv = server_start(conn, hd, train);
+
+	return rv < 0 ? rv : qs_tls_server_init(&conn->link, creds, conn->rule->alpn);
+}
+
 static unsigned count_opening(const struct qs_engine *engine)
 {
 	const struct qs_conn *conn;
@@ -363,6 +377,7 @@ struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_udp
 {
 	struct qs_engine *engine = endpoint->engine;
 	struct qs_tls_creds *creds;
+	volatile int begun = -EIO;
 	struct qs_conn *conn;
 	ngtcp2_pkt_hd hd;
 	char text[512];
@@ -377,7 +392,8 @@ struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_udp
 		return NULL;
 	qs_addr_from_sockaddr(&conn->local, (const struct sockaddr *)&train->local, train->local_len);
 	qs_addr_from_sockaddr(&conn->peer, (const struct sockaddr *)&train->remote, train->remote_len);
-	if (server_start(conn, &hd, train) < 0 || qs_tls_server_init(&conn->link, creds, endpoint->rule->alpn) < 0) {
+	QS_GUARDED(conn, begun = server_begin(conn, creds, &hd, train));
+	if (begun < 0) {
 		qs_conn_drop(conn, 0);
 		return NULL;
 	}
@@ -392,10 +408,11 @@ static void conn_grave(struct qs_grave *grave)
 {
 	struct qs_conn *conn = qs_container(grave, struct qs_conn, grave);
 
-	if (!conn->poisoned) {
+	if (!conn->poisoned && QS_TRAP_ENTER() == 0) {
 		ngtcp2_conn_del(conn->quic);
 		qs_tls_fini(&conn->link);
 	}
+	qs_trap_leave();
 	free(conn->closing_packet);
 	free(conn->pending);
 	free(conn);
@@ -537,6 +554,16 @@ void qs_conn_extend_stream(struct qs_conn *conn, int64_t id, uint64_t bytes)
 	QS_GUARDED(conn, ngtcp2_conn_extend_max_stream_offset(conn->quic, id, bytes));
 	if (!conn->poisoned)
 		qs_conn_dirty(conn);
+}
+
+int qs_conn_open_stream(struct qs_conn *conn, struct qs_stream *stream, int64_t *id)
+{
+	volatile int rv = NGTCP2_ERR_INTERNAL;
+
+	QS_GUARDED(conn, rv = ngtcp2_conn_open_bidi_stream(conn->quic, id, stream));
+	if (conn->poisoned)
+		return -ECONNREFUSED;
+	return rv == 0 ? 0 : -EAGAIN;
 }
 
 void qs_conn_shutdown_stream(struct qs_conn *conn, int64_t id, uint64_t code)

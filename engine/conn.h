@@ -87,6 +87,8 @@ void qs_conn_sweep(struct qs_conn *conn);
 void qs_conn_drop(struct qs_conn *conn, int app_error);
 void qs_conn_figures(struct qs_conn *conn);
 void qs_conn_extend_stream(struct qs_conn *conn, int64_t id, uint64_t bytes);
+/* Opens a stream for `stream`. 0; -EAGAIN if the peer allows none now; -ECONNREFUSED if the connection ended over it. */
+int qs_conn_open_stream(struct qs_conn *conn, struct qs_stream *stream, int64_t *id);
 void qs_conn_shutdown_stream(struct qs_conn *conn, int64_t id, uint64_t code);
 
 #endif

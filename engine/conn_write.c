@@ -256,10 +256,6 @@ static void set_timer(struct qs_conn *conn)
 
 static void write_turn(struct qs_conn *conn)
 {
-	if (conn->n_waiting > 0 && conn->handshake_done)
-		qs_conn_serve_waiting(conn);
-	if (conn->state == QS_CONNECTION_CLOSING || conn->poisoned)
-		return;
 	qs_conn_keep_alive(conn);
 	if (conn->pending == NULL)
 		write_packets(conn);
@@ -273,6 +269,8 @@ void qs_conn_write(struct qs_conn *conn)
 {
 	TAILQ_REMOVE(&conn->engine->dirty, conn, link_dirty);
 	conn->dirty = false;
+	if (conn->n_waiting > 0 && conn->handshake_done)
+		qs_conn_serve_waiting(conn); /* opens streams under a trap of its own: it also touches apps */
 	if (conn->state == QS_CONNECTION_CLOSING || conn->poisoned || conn->buried)
 		return;
 	QS_GUARDED(conn, write_turn(conn));

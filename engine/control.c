@@ -21,6 +21,7 @@ struct client {
 	struct qs_engine *engine;
 };
 
+
 static void client_grave(struct qs_grave *grave)
 {
 	free(qs_container(grave, struct client, grave));
@@ -30,7 +31,7 @@ static void client_end(struct client *client)
 {
 	qs_timer_clear(&client->engine->timers, &client->timer);
 	qs_source_close(client->engine, &client->source);
-	client->engine->n_requests--;
+	client->engine->n_controls--;
 	qs_engine_bury(client->engine, &client->grave, client_grave);
 }
 
@@ -126,8 +127,7 @@ static void client_event(struct qs_source *source, uint32_t events)
 
 	(void)events;
 	if (!receive(source->fd, &req, &fd) || !qs_engine_may(engine, source->fd, req.token)) {
-		engine->totals.requests_refused++;
-		qs_log("a request on the control socket was refused");
+		qs_engine_refused(engine, "control", 0);
 	} else if (req.op == QS_OP_LISTEN && fd >= 0) {
 		serve_listen(client, &req, fd);
 		fd = -1;
@@ -154,7 +154,7 @@ void qs_request_accept_control(struct qs_source *source, uint32_t events)
 	(void)events;
 	if (fd < 0)
 		return;
-	client = engine->n_requests < CLIENTS_MAX ? calloc(1, sizeof(*client)) : NULL;
+	client = engine->n_controls < CLIENTS_MAX ? calloc(1, sizeof(*client)) : NULL;
 	if (client == NULL) {
 		close(fd);
 		return;
@@ -162,7 +162,7 @@ void qs_request_accept_control(struct qs_source *source, uint32_t events)
 	client->engine = engine;
 	client->source = (struct qs_source){.fd = fd, .fn = client_event};
 	client->timer.fn = client_timeout;
-	engine->n_requests++;
+	engine->n_controls++;
 	if (qs_source_add(engine, &client->source, EPOLLIN) < 0 ||
 	    qs_timer_set(&engine->timers, &client->timer, engine->now_ns + CLIENT_NS) < 0)
 		client_end(client);

@@ -104,6 +104,15 @@ bool qs_engine_may(struct qs_engine *engine, int fd, const uint8_t *token)
 	return false;
 }
 
+void qs_engine_refused(struct qs_engine *engine, const char *socket_name, int pid)
+{
+	engine->totals.requests_refused++;
+	if (engine->refusal_ns != 0 && engine->now_ns - engine->refusal_ns < 60 * QS_NSEC)
+		return;
+	engine->refusal_ns = engine->now_ns;
+	qs_log("a request on the %s socket was refused (pid %d); more of them are only counted", socket_name, pid);
+}
+
 /* --- start --- */
 
 static int load_policy(struct qs_engine *engine, const char *path)
@@ -239,7 +248,7 @@ int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity,
 
 static bool is_idle(const struct qs_engine *engine)
 {
-	return engine->n_streams == 0 && TAILQ_EMPTY(&engine->listeners) && engine->n_requests == 0;
+	return engine->n_streams == 0 && TAILQ_EMPTY(&engine->listeners) && engine->n_requests == 0 && engine->n_controls == 0;
 }
 
 /* How long an idle engine stays: the longest linger of its rules, so that the next connection finds it warm. */

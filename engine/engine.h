@@ -83,7 +83,8 @@ struct qs_engine {
 	struct qs_chunk *free_chunks;
 	unsigned n_free_chunks;
 	uint64_t next_conn_id;
-	unsigned n_streams, n_conns, n_requests;
+	uint64_t refusal_ns;              /* when one was last logged */
+	unsigned n_streams, n_conns, n_requests, n_controls;
 	struct qs_status_totals totals;
 };
 
@@ -107,6 +108,8 @@ struct qs_tls_creds *qs_engine_creds(struct qs_engine *engine, const struct qs_r
 
 /* True if the process at the other end is root, our own user, or knows the token. Logs a refusal once a uid. */
 bool qs_engine_may(struct qs_engine *engine, int fd, const uint8_t *token);
+/* Counts a refused request on one of our sockets; logs at most one a minute. */
+void qs_engine_refused(struct qs_engine *engine, const char *socket_name, int pid);
 
 #define qs_container(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 

@@ -255,6 +255,11 @@ int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog, const str
 	return 0;
 }
 
+static void listener_grave(struct qs_grave *grave)
+{
+	free(qs_container(grave, struct qs_listener, grave));
+}
+
 void qs_listener_free(struct qs_listener *listener)
 {
 	struct qs_engine *engine = listener->engine;
@@ -284,7 +289,7 @@ void qs_listener_free(struct qs_listener *listener)
 	close(listener->tcp_fd);
 	TAILQ_REMOVE(&engine->listeners, listener, link);
 	engine->active_ns = engine->now_ns;
-	free(listener);
+	qs_engine_bury(engine, &listener->grave, listener_grave);
 }
 
 bool qs_listener_probe(struct qs_listener *listener)

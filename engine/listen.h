@@ -23,6 +23,7 @@ struct qs_endpoint {
 /* A listening socket of an app. */
 struct qs_listener {
 	struct qs_engine *engine;
+	struct qs_grave grave;
 	TAILQ_ENTRY(qs_listener) link;
 	struct qs_endpoint *endpoints[2]; /* IPv4 and IPv6 for a dual-stack one */
 	int path_fd;       /* O_PATH: connects go through /proc/thread-self/fd */

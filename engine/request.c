@@ -30,6 +30,7 @@
 #define HEADER_NS (5 * QS_NSEC)
 #define REQUESTS_MAX 16384u
 #define ACCEPTS_A_TURN 64
+#define CONNECTIONS_MAX 3u /* opened for one request */
 
 static void request_grave(struct qs_grave *grave)
 {
@@ -135,7 +136,7 @@ bool qs_request_complete(struct qs_request *request, struct qs_conn *conn)
 		qs_request_fail(request, ENOMEM, "");
 		return true;
 	}
-	if (ngtcp2_conn_open_bidi_stream(conn->quic, &id, stream) != 0) {
+	if (qs_conn_open_stream(conn, stream, &id) < 0) {
 		engine->n_streams--;
 		free(stream);
 		return false;
@@ -229,7 +230,8 @@ void qs_request_route(struct qs_request *request)
 	}
 	conn = request->rule->stream_per_connection ? NULL : qs_conn_pool_find(request->engine, &key, &n_same);
 	if (conn == NULL || (n_same < request->rule->connections && conn->n_streams + conn->n_waiting > 0)) {
-		rv = qs_conn_connect(request->engine, &key, &conn, text);
+		/* A peer that grants no stream must not make us connect for ever. */
+		rv = request->connections++ < CONNECTIONS_MAX ? qs_conn_connect(request->engine, &key, &conn, text) : -ECONNREFUSED;
 		if (rv < 0) {
 			qs_request_fail(request, -rv, text);
 			return;
@@ -323,8 +325,7 @@ static void request_event(struct qs_source *source, uint32_t events)
 	/* From here on the end of the app's descriptor is seen by the stream: nothing more to watch. */
 	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, source->fd, NULL);
 	if (got < 0 || !header_is_sound(request->req) || !qs_engine_may(engine, source->fd, request->req->token)) {
-		engine->totals.requests_refused++;
-		qs_log("a request on the stream socket was refused: pid %d", request->pid);
+		qs_engine_refused(engine, "stream", request->pid);
 		request_end(request);
 		return;
 	}
@@ -387,8 +388,7 @@ void qs_request_sweep(struct qs_engine *engine)
 	for (request = TAILQ_FIRST(&engine->requests); request != NULL; request = next) {
 		next = TAILQ_NEXT(request, link);
 		if (engine->now_ns - request->since_ns > HEADER_NS) {
-			engine->totals.requests_refused++;
-			qs_log("a request on the stream socket said nothing: pid %d", request->pid);
+			qs_engine_refused(engine, "stream", request->pid);
 			request_end(request);
 		}
 	}

@@ -19,6 +19,7 @@ struct qs_request {
 	struct qs_connect_req *req; /* NULL for control */
 	const struct qs_rule *rule;
 	uint32_t slot;
+	unsigned connections; /* opened for it so far */
 };
 
 /* Handlers of the listening sockets. */

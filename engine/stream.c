@@ -404,7 +404,8 @@ static void give_credit(struct qs_stream *stream, uint64_t bytes)
 {
 	if (stream->conn == NULL)
 		return;
-	if (stream->conn->rx_buffered > RX_CEILING) {
+	/* Only what will be consumed again later can wait. */
+	if (stream->conn->rx_buffered > RX_CEILING && stream->rx_bytes > 0) {
 		stream->rx_owed += bytes;
 		return;
 	}
@@ -475,19 +476,21 @@ void qs_stream_received(struct qs_stream *stream, const uint8_t *data, size_t le
 	qs_stream_push_later(stream);
 }
 
-static void rx_consume(struct qs_stream *stream, size_t n)
+/* Gives the credit last: that may end the connection and with it what stands here. */
+static void rx_consume(struct qs_stream *stream, size_t bytes)
 {
-	stream->rx_bytes -= n;
+	size_t n = bytes;
+
+	stream->rx_bytes -= bytes;
 	if (stream->conn != NULL)
-		stream->conn->rx_buffered -= n;
-	give_credit(stream, n);
+		stream->conn->rx_buffered -= bytes;
 	while (n > 0) {
 		struct qs_chunk *chunk = stream->rx_head;
 		uint32_t left = chunk->end - chunk->start;
 
 		if (n < left) {
 			chunk->start += (uint32_t)n;
-			return;
+			break;
 		}
 		n -= left;
 		stream->rx_head = chunk->next;
@@ -495,6 +498,7 @@ static void rx_consume(struct qs_stream *stream, size_t n)
 			stream->rx_tail = NULL;
 		qs_chunk_free(stream->engine, chunk);
 	}
+	give_credit(stream, bytes);
 }
 
 static void set_want_out(struct qs_stream *stream, bool on)
@@ -524,7 +528,7 @@ void qs_stream_push(struct qs_stream *stream)
 		stream_settle(stream);
 		return;
 	}
-	while (stream->rx_head != NULL) {
+	while (stream->rx_head != NULL && stream->source.fd >= 0) {
 		struct iovec iov[16];
 		struct msghdr msg = {.msg_iov = iov};
 		ssize_t n;
@@ -549,6 +553,8 @@ void qs_stream_push(struct qs_stream *stream)
 			return;
 		}
 	}
+	if (stream->source.fd < 0)
+		return; /* credit for it ended the connection: it is in the flush list again */
 	set_want_out(stream, false);
 	if (stream->rx_fin && !stream->rx_fin_given) {
 		shutdown(stream->source.fd, SHUT_WR);
@@ -584,10 +590,12 @@ static void tell_app(struct qs_stream *stream, int error)
 {
 	struct qs_slot *slot = stream_slot(stream);
 
-	qs_slot_begin(slot);
-	slot->error = error;
-	slot->state = QS_SLOT_ENDED;
-	qs_slot_end(slot);
+	if (slot->state != QS_SLOT_ENDED) { /* the first end is the one to tell */
+		qs_slot_begin(slot);
+		slot->error = error;
+		slot->state = QS_SLOT_ENDED;
+		qs_slot_end(slot);
+	}
 	if (stream->source.fd >= 0)
 		qs_source_close(stream->engine, &stream->source);
 }

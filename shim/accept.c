@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* accept, accept4: the kernel's own on the AF_UNIX listener; then the new descriptor is marked. */
 #include "address.h"
+#include "option.h"
 #include "raw.h"
 #include "real.h"
 #include "sock.h"
@@ -50,7 +51,7 @@ static bool adopt(int listener, const struct qs_mark *listener_mark, int fd,
 	mark.generation = record->generation;
 	mark.v6 = listener_mark->v6;
 	qs_sock_set_mark(fd, &mark);
-	qs_sock_copy(listener, fd, true);
+	qs_option_copy(listener, fd, true);
 	return true;
 }
 

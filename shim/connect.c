@@ -4,6 +4,7 @@
 
 #include "ask.h"
 #include "names.h"
+#include "option.h"
 #include "pages.h"
 #include "raw.h"
 #include "real.h"
@@ -217,7 +218,7 @@ static int make_socket(int fd, int flags, const struct qs_connect_req *req)
 		qs_sock_set_mark(fresh, req->v6 ? &mark_v6 : &mark_v4);
 		rc = qs_ask_connect(fresh, QS_CHANNEL_STREAM, true);
 		if (rc == 0) {
-			qs_sock_copy(fd, fresh, false);
+			qs_option_copy(fd, fresh, false);
 			rc = (int)qs_ask_send_fd(fresh, req, sizeof(*req), fresh, MSG_DONTWAIT);
 		}
 		if (rc == (int)sizeof(*req))
@@ -240,11 +241,11 @@ static void fill_request(int fd, struct qs_connect_req *req, const struct target
 	memcpy(req->token, qs_state.identity.token, sizeof(req->token));
 	req->dest = target->dest;
 	req->n_names = (uint16_t)target->n_names;
-	req->sndbuf = qs_sock_sndbuf(fd);
+	req->sndbuf = qs_option_sndbuf(fd);
 	if (!req->sndbuf)
 		req->sndbuf = SNDBUF_AT_LEAST;
-	qs_sock_collect(fd, &req->options);
-	qs_sock_route(fd, &req->mark, req->device, len);
+	qs_option_collect(fd, &req->options);
+	qs_option_route(fd, &req->mark, req->device, len);
 }
 
 /*

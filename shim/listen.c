@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* listen: the engine makes an AF_UNIX listener that takes the place of the TCP socket (R4). */
+#include "listen.h"
+
 #include "ask.h"
+#include "option.h"
 #include "pages.h"
 #include "raw.h"
 #include "real.h"
@@ -9,13 +12,20 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 /*
  * Theory. The engine judges the address by its own copy of the policy and keeps the TCP socket, which holds
  * the port. Its AF_UNIX listener replaces the app's descriptor, so that backlog, wake-ups and EMFILE are the
- * kernel's. If the engine says no, the app's socket is as it was, and listen() gives the engine's errno.
+ * kernel's. A listener that a service manager opened (LISTEN_FDS) is mapped before main: the program never
+ * calls listen(). If the engine says no, the app's socket is as it was, and listen() gives the engine's errno.
  */
+
+#define REBIND_TRIES 200
+#define REBIND_PAUSE_MS 5
+#define FIRST_INHERITED 3 /* SD_LISTEN_FDS_START */
 
 static int fail(int error)
 {
@@ -49,7 +59,7 @@ static int replace(int fd, int listener)
 
 	if (flags >= 0 && (flags & O_NONBLOCK))
 		qs_sys_fcntl(listener, F_SETFL, O_NONBLOCK);
-	qs_sock_copy(fd, listener, true);
+	qs_option_copy(fd, listener, true);
 	return qs_sock_replace(fd, listener);
 }
 
@@ -59,7 +69,7 @@ static int start(int fd, int backlog)
 	struct qs_control_reply reply = {0};
 	int fds[3], rc;
 
-	qs_sock_collect(fd, &req.options);
+	qs_option_collect(fd, &req.options);
 	qs_state_activate();
 	rc = qs_ask(&req, fd, &reply, fds, 3, true);
 	if (rc < 0) {
@@ -75,24 +85,77 @@ static int start(int fd, int backlog)
 	return rc < 0 ? fail(EBADF) : 0;
 }
 
+/*
+ * A mapped listener again: only the backlog changes; but after shutdown(), where TCP listens anew and AF_UNIX
+ * can't, it is a TCP socket on the same address first.
+ */
+static int listen_again(int fd, int backlog)
+{
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+	struct timespec now = {0};
+	struct qs_slot_view slot;
+	struct sockaddr_storage local;
+	struct qs_mark mark;
+	socklen_t len;
+	int rc;
+
+	if (!qs_active() || !qs_sock_mark(fd, &mark) || mark.state != QS_MARK_LISTENER ||
+	    qs_raw6(SYS_ppoll, (long)&p, 1, (long)&now, 0, 8, 0) <= 0 ||
+	    !(p.revents & POLLRDHUP) || !qs_pages_slot(&mark, &slot))
+		return qs_real.listen(fd, backlog);
+	len = qs_addr_to_sockaddr(&slot.local, mark.v6 ? AF_INET6 : AF_INET, &local);
+	rc = qs_sock_renew(fd, &mark);
+	/* The engine gives the port back when it has seen that the old listener is gone. */
+	for (unsigned i = 0; i < REBIND_TRIES && rc == 0; i++) {
+		rc = qs_sys_bind(fd, &local, len);
+		if (rc == 0)
+			return start(fd, backlog);
+		if (rc != -EADDRINUSE)
+			break;
+		qs_sys_pause_ms(REBIND_PAUSE_MS);
+		rc = 0;
+	}
+	return fail(EADDRINUSE);
+}
+
+/* The rule in mode quic for a TCP socket's own address; NULL = none. */
+static const struct qs_rule *find_rule(int fd)
+{
+	struct sockaddr_storage local;
+	const struct qs_rule *rule;
+
+	if (!qs_state.has_listen || !qs_state.has_identity || local_address(fd, &local) < 0)
+		return NULL;
+	rule = qs_policy_find_listen(qs_state.policy, (struct sockaddr *)&local);
+	return rule && rule->mode == QS_MODE_QUIC ? rule : NULL;
+}
+
+void qs_listen_inherited(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	int n;
+
+	if (!pid || !count || strtol(pid, NULL, 10) != (long)qs_raw(SYS_getpid, 0, 0, 0, 0))
+		return;
+	n = atoi(count);
+	for (int fd = FIRST_INHERITED; n > 0 && n < 1024 && fd < FIRST_INHERITED + n; fd++)
+		if (qs_sock_tcp_state(fd) == TCP_LISTEN && find_rule(fd))
+			start(fd, SOMAXCONN);
+}
+
 static int map_or_listen(int fd, int backlog)
 {
-	const struct qs_rule *rule;
-	struct sockaddr_storage local;
 	int state = qs_sock_tcp_state(fd);
 
+	if (state < 0)
+		return listen_again(fd, backlog);
 	if (state != TCP_CLOSE)
 		return qs_real.listen(fd, backlog);
 	if (qs_state.broken) {
 		qs_complain("%1", qs_state.error.text, "");
 		return fail(EACCES);
 	}
-	if (!qs_state.has_listen || !qs_state.has_identity || local_address(fd, &local) < 0)
-		return qs_real.listen(fd, backlog);
-	rule = qs_policy_find_listen(qs_state.policy, (struct sockaddr *)&local);
-	if (!rule || rule->mode != QS_MODE_QUIC)
-		return qs_real.listen(fd, backlog);
-	return start(fd, backlog);
+	return find_rule(fd) ? start(fd, backlog) : qs_real.listen(fd, backlog);
 }
 
 QS_EXPORT int listen(int fd, int backlog)

@@ -3,6 +3,7 @@
 #include "real.h"
 
 #include "raw.h"
+#include "syscall.h"
 
 #include <dlfcn.h>
 #include <signal.h>
@@ -342,6 +343,9 @@ void qs_real_bind(void)
 	BIND(gethostbyname_r);
 	BIND(gethostbyname2_r);
 	BIND(abort);
+#if QS_HAS_SYSCALL
+	bind_one(&qs_syscall_real, "syscall");
+#endif
 	bind_one(&qs_real.assert_fail, "__assert_fail");
 	bind_one(&qs_real.assert_perror_fail, "__assert_perror_fail");
 }

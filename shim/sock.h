@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A descriptor as the kernel knows it: its mark, its state, and the options that move from socket to socket. */
+/* A descriptor as the kernel knows it: its mark, its state, and what takes its place. */
 #ifndef QS_SOCK_H
 #define QS_SOCK_H
 
@@ -17,29 +17,8 @@ void qs_sock_set_mark(int fd, const struct qs_mark *mark);
 /* tcpi_state of a TCP (or MPTCP) socket; -EOPNOTSUPP and the like for anything else. */
 int qs_sock_tcp_state(int fd);
 
-/* Remembers that this process sets an option: only such are copied later. */
-void qs_sock_note_option(int level, int name);
-
-/*
- * Copies what the kernel keeps for any socket from one to another: the options noted so far, and SIGIO.
- * SO_SNDBUF is not copied unless sndbuf is true.
- */
-void qs_sock_copy(int from, int to, bool sndbuf);
-/* Reads what AF_UNIX does not keep from a TCP socket, and sets such on one. */
-void qs_sock_collect(int fd, struct qs_options *out);
-void qs_sock_spread(int fd, const struct qs_options *options, bool v6);
-/* SO_SNDBUF that the app has set, else 0. */
-uint32_t qs_sock_sndbuf(int fd);
-
-/* SO_MARK and SO_BINDTODEVICE if this process ever set such. */
-void qs_sock_route(int fd, uint32_t *mark, char *device, socklen_t device_len);
 /* True if an address from getsockname() says more than "any address, any port". */
 bool qs_sock_is_bound(const struct qs_addr *addr);
-
-/* The TCP option that enum qs_option stands for. False if it is no integer option of TCP, IP or IPv6. */
-bool qs_sock_option_name(enum qs_option option, int *level, int *name);
-/* The reverse; -1 = none. */
-int qs_sock_option_index(int level, int name);
 
 /* Puts `fresh` over the app's `fd`, epoll registrations included, and closes `fresh`. 0 or -errno. */
 int qs_sock_replace(int fd, int fresh);

@@ -3,6 +3,7 @@
 #include "sockopt.h"
 
 #include "connect.h"
+#include "option.h"
 #include "pages.h"
 #include "raw.h"
 #include "real.h"
@@ -83,6 +84,7 @@ static bool is_virtual_get(int name)
 	case SO_PEERCRED:
 	case SO_PEERGROUPS:
 	case SO_PEERPIDFD:
+	case SO_REUSEPORT:
 		return true;
 	}
 	return false;
@@ -108,6 +110,8 @@ static int get_virtual(int fd, struct qs_mark *mark, int name, void *value, sock
 	case SO_PROTOCOL:
 		number = IPPROTO_TCP;
 		break;
+	case SO_REUSEPORT:
+		return qs_sockopt_stored_get(fd, mark, SOL_SOCKET, name, value, len);
 	case SO_PEERCRED:
 		return qs_sockopt_give(&nobody, sizeof(nobody), value, len);
 	default:
@@ -188,6 +192,8 @@ static int set_virtual(int fd, const struct qs_mark *mark, int name, const void 
 			qs_sockopt_store(mark, QS_OPT_KEEPALIVE, number != 0);
 		}
 		return rc;
+	case SO_REUSEPORT:
+		return qs_sockopt_stored_set(fd, mark, SOL_SOCKET, name, value, len);
 	default:
 		break;
 	}
@@ -204,7 +210,7 @@ QS_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
 
 	if (!qs_watching())
 		return qs_real.setsockopt(fd, level, name, value, len);
-	qs_sock_note_option(level, name);
+	qs_option_note(level, name);
 	if (!qs_active() || !value || (level == SOL_SOCKET && !is_virtual_set(name)) ||
 	    !qs_sock_mark(fd, &mark))
 		return qs_real.setsockopt(fd, level, name, value, len);

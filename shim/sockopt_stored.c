@@ -2,6 +2,7 @@
 /* Options of TCP, IP and IPv6 on mapped descriptors: kept in the option page, judged by a real TCP socket. */
 #include "sockopt.h"
 
+#include "option.h"
 #include "pages.h"
 #include "raw.h"
 #include "sock.h"
@@ -36,14 +37,12 @@ static int oracle(const struct qs_mark *mark)
 			     IPPROTO_TCP);
 }
 
-void qs_sockopt_store(const struct qs_mark *mark, enum qs_option option, int value)
+void qs_sockopt_store(const struct qs_mark *mark, int option, int value)
 {
 	struct qs_options *options = qs_pages_options(mark);
 
-	if (!options)
-		return;
-	__atomic_store_n(&options->value[option], value, __ATOMIC_RELAXED);
-	__atomic_fetch_or(&options->set, 1u << option, __ATOMIC_RELEASE);
+	if (options)
+		qs_option_write(options, option, value);
 }
 
 void qs_sockopt_ignore(const struct qs_mark *mark)
@@ -98,7 +97,7 @@ static int known_default(int option)
 int qs_sockopt_stored_get(int fd, const struct qs_mark *mark, int level, int name, void *value,
 			  socklen_t *len)
 {
-	int option = qs_sock_option_index(level, name), number;
+	int option = qs_option_index(level, name), number;
 	const struct qs_options *options;
 
 	if (level == IPPROTO_TCP && name == TCP_INFO)
@@ -109,11 +108,8 @@ int qs_sockopt_stored_get(int fd, const struct qs_mark *mark, int level, int nam
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION && options && options->congestion[0])
 		return qs_sockopt_give(options->congestion, sizeof(options->congestion), value,
 				       len);
-	if (option >= 0 && options &&
-	    (__atomic_load_n(&options->set, __ATOMIC_ACQUIRE) >> option & 1)) {
-		number = __atomic_load_n(&options->value[option], __ATOMIC_RELAXED);
+	if (option >= 0 && options && qs_option_read(options, option, &number))
 		return qs_sockopt_give(&number, sizeof(number), value, len);
-	}
 	number = option >= 0 ? known_default(option) : -1;
 	if (number >= 0)
 		return qs_sockopt_give(&number, sizeof(number), value, len);
@@ -167,7 +163,7 @@ static int ask_oracle(int fd, const struct qs_mark *mark, int option, int level,
 	rc = qs_sys_setsockopt(sock, level, name, value, len);
 	if (rc == 0 && option >= 0 &&
 	    qs_sys_getsockopt(sock, level, name, &number, &number_len) == 0) {
-		qs_sockopt_store(mark, (enum qs_option)option, number);
+		qs_sockopt_store(mark, option, number);
 		if (option == QS_OPT_TOS)
 			copy_priority(sock, fd);
 	} else if (rc == 0 && level == IPPROTO_TCP && name == TCP_CONGESTION) {
@@ -185,12 +181,12 @@ static int ask_oracle(int fd, const struct qs_mark *mark, int option, int level,
 int qs_sockopt_stored_set(int fd, const struct qs_mark *mark, int level, int name, const void *value,
 			  socklen_t len)
 {
-	int option = qs_sock_option_index(level, name), number;
+	int option = qs_option_index(level, name), number;
 
 	if (option >= 0 && len >= sizeof(number)) {
 		memcpy(&number, value, sizeof(number));
 		if (is_plainly_good(option, &number)) {
-			qs_sockopt_store(mark, (enum qs_option)option, number);
+			qs_sockopt_store(mark, option, number);
 			return 0;
 		}
 	}

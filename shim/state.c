@@ -2,6 +2,7 @@
 /* Start-up of the shim inside a process: policy, identity, sandbox. */
 #include "state.h"
 
+#include "listen.h"
 #include "raw.h"
 #include "real.h"
 #include "spawn.h"
@@ -184,7 +185,12 @@ void qs_state_init(void)
 
 __attribute__((constructor)) static void start(void)
 {
+	int saved = errno;
+
 	qs_state_init();
+	if (qs_state.has_listen)
+		qs_listen_inherited();
+	errno = saved;
 }
 
 _Thread_local bool qs_state_is_engine;

@@ -88,21 +88,25 @@ KIT void *kit_run(void *argument)
 	return NULL;
 }
 
-/* Starts an engine with this policy; NULL means the usual. It lingers so briefly that kit_stop() can wait for it. */
+/* The usual policy, with more lines for its defaults. Static storage. */
+KIT const char *kit_policy(const char *more)
+{
+	static char text[2048];
+
+	snprintf(text, sizeof(text),
+		 "[defaults]\nca = %s\nlinger = 100ms\nhandshake-timeout = 2s\n%s"
+		 "[connect " KIT_ONE " *]\nmode = quic\nserver-name = one.kit.test\n"
+		 "[connect " KIT_TWO " *]\nmode = quic\nserver-name = two.kit.test\n"
+		 "[listen * *]\nmode = quic\ncert = %s\nkey = %s\n",
+		 pki_path("kit-ca.pem"), more, pki_path("kit.pem"), pki_path("kit.key"));
+	return text;
+}
+
+/* Starts an engine with this policy. It lingers so briefly that kit_stop() can wait for it. */
 KIT void kit_start(const char *policy)
 {
-	char text[2048];
 	const char *path;
 
-	if (policy == NULL) {
-		snprintf(text, sizeof(text),
-			 "[defaults]\nca = %s\nlinger = 100ms\nhandshake-timeout = 2s\n"
-			 "[connect " KIT_ONE " *]\nmode = quic\nserver-name = one.kit.test\n"
-			 "[connect " KIT_TWO " *]\nmode = quic\nserver-name = two.kit.test\n"
-			 "[listen * *]\nmode = quic\ncert = %s\nkey = %s\n",
-			 pki_path("kit-ca.pem"), pki_path("kit.pem"), pki_path("kit.key"));
-		policy = text;
-	}
 	path = pki_write("policy.conf", policy, strlen(policy), false);
 	assert_int_equal(getrandom(&kit_id, sizeof(kit_id), 0), sizeof(kit_id));
 	assert_int_equal(qs_engine_init(&kit_engine, &kit_id, false, kit_listening(QS_CHANNEL_STREAM, SOCK_STREAM),

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* bind: the kernel's own; a port that the engine is just giving back counts as free. */
+#include "raw.h"
+#include "real.h"
+#include "sock.h"
+#include "state.h"
+
+#include <netinet/tcp.h>
+
+#define WAIT_MS 2
+#define WAITS 15
+
+/*
+ * A TCP listener's port is free when close() has returned. The engine learns of the close a moment later and
+ * gives the port back then: so wait for that moment, but only where the policy may be concerned.
+ */
+static bool may_be_free_soon(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	const struct qs_rule *rule;
+	struct qs_addr checked;
+
+	if (!qs_state.has_listen || qs_addr_from_sockaddr(&checked, addr, len) < 0 ||
+	    qs_sock_tcp_state(fd) != TCP_CLOSE)
+		return false;
+	rule = qs_policy_find_listen(qs_state.policy, addr);
+	return rule && rule->mode == QS_MODE_QUIC;
+}
+
+QS_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int saved = errno, rc = qs_real.bind(fd, addr, len);
+
+	if (rc == 0 || errno != EADDRINUSE || !qs_active() || !may_be_free_soon(fd, addr, len))
+		return rc;
+	for (unsigned i = 0; i < WAITS && rc < 0 && errno == EADDRINUSE; i++) {
+		qs_sys_pause_ms(WAIT_MS);
+		rc = qs_real.bind(fd, addr, len);
+	}
+	if (rc == 0)
+		errno = saved;
+	return rc;
+}

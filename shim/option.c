@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* Socket options: which the app has set, and how they get from one socket to another. */
+#include "option.h"
+
+#include "raw.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/time.h>
+
+/*
+ * Theory. A mapped connect must cost few system calls, and a socket has dozens of options. So the
+ * process remembers which options it has ever set on any socket (a bit each, in `noted`), and only
+ * those are read from the socket that is replaced. Options set before an exec, on a socket that is
+ * connected after it, are the one case this does not see.
+ */
+
+struct option {
+	int level, name;
+	socklen_t size;
+};
+
+/* What AF_UNIX sockets keep as well. Their bits in `noted` come after those of enum qs_option. */
+static const struct option kept[] = {
+	{SOL_SOCKET, SO_REUSEADDR, sizeof(int)},
+	{SOL_SOCKET, SO_LINGER, sizeof(struct linger)},
+	{SOL_SOCKET, SO_RCVBUF, sizeof(int)},
+	{SOL_SOCKET, SO_SNDBUF, sizeof(int)},
+	{SOL_SOCKET, SO_RCVTIMEO, sizeof(struct timeval)},
+	{SOL_SOCKET, SO_SNDTIMEO, sizeof(struct timeval)},
+	{SOL_SOCKET, SO_PRIORITY, sizeof(int)},
+	{SOL_SOCKET, SO_OOBINLINE, sizeof(int)},
+	{SOL_SOCKET, SO_MARK, sizeof(int)},
+	{SOL_SOCKET, SO_BINDTODEVICE, 16},
+	{SOL_SOCKET, SO_RCVLOWAT, sizeof(int)},
+	{SOL_SOCKET, SO_KEEPALIVE, sizeof(int)},
+};
+#define N_KEPT (sizeof(kept) / sizeof(kept[0]))
+
+/* What goes to the option page: enum qs_option, then those whose value is an octet (see qs_option_read). */
+#define N_SMALL 8
+#define N_STORED (QS_OPT_MAX + N_SMALL)
+static const struct option stored[N_STORED] = {
+	[QS_OPT_NODELAY] = {IPPROTO_TCP, TCP_NODELAY, sizeof(int)},
+	[QS_OPT_CORK] = {IPPROTO_TCP, TCP_CORK, sizeof(int)},
+	[QS_OPT_QUICKACK] = {IPPROTO_TCP, TCP_QUICKACK, sizeof(int)},
+	[QS_OPT_MAXSEG] = {IPPROTO_TCP, TCP_MAXSEG, sizeof(int)},
+	[QS_OPT_KEEPIDLE] = {IPPROTO_TCP, TCP_KEEPIDLE, sizeof(int)},
+	[QS_OPT_KEEPINTVL] = {IPPROTO_TCP, TCP_KEEPINTVL, sizeof(int)},
+	[QS_OPT_KEEPCNT] = {IPPROTO_TCP, TCP_KEEPCNT, sizeof(int)},
+	[QS_OPT_USER_TIMEOUT] = {IPPROTO_TCP, TCP_USER_TIMEOUT, sizeof(int)},
+	[QS_OPT_DEFER_ACCEPT] = {IPPROTO_TCP, TCP_DEFER_ACCEPT, sizeof(int)},
+	[QS_OPT_TOS] = {IPPROTO_IP, IP_TOS, sizeof(int)},
+	[QS_OPT_TCLASS] = {IPPROTO_IPV6, IPV6_TCLASS, sizeof(int)},
+	[QS_OPT_V6ONLY] = {IPPROTO_IPV6, IPV6_V6ONLY, sizeof(int)},
+	[QS_OPT_SYNCNT] = {IPPROTO_TCP, TCP_SYNCNT, sizeof(int)},
+	[QS_OPT_LINGER2] = {IPPROTO_TCP, TCP_LINGER2, sizeof(int)},
+	[QS_OPT_WINDOW_CLAMP] = {IPPROTO_TCP, TCP_WINDOW_CLAMP, sizeof(int)},
+	[QS_OPT_KEEPALIVE] = {SOL_SOCKET, SO_KEEPALIVE, sizeof(int)},
+	[QS_OPT_MAX] = {SOL_SOCKET, SO_REUSEPORT, sizeof(int)},
+	{IPPROTO_IP, IP_TTL, sizeof(int)},
+	{IPPROTO_IP, IP_MTU_DISCOVER, sizeof(int)},
+	{IPPROTO_IP, IP_FREEBIND, sizeof(int)},
+	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, sizeof(int)},
+	{IPPROTO_IPV6, IPV6_MTU_DISCOVER, sizeof(int)},
+	{IPPROTO_TCP, TCP_FASTOPEN_CONNECT, sizeof(int)},
+	{IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, sizeof(int)},
+};
+#define BIT_CONGESTION (N_STORED + N_KEPT)
+#define BIT_KEPT(i) (N_STORED + (i))
+_Static_assert(BIT_CONGESTION < 64, "one word of bits");
+
+static _Atomic uint64_t noted;
+
+static bool is_noted(unsigned bit)
+{
+	return atomic_load_explicit(&noted, memory_order_relaxed) >> bit & 1;
+}
+
+int qs_option_index(int level, int name)
+{
+	for (int i = 0; i < N_STORED; i++)
+		if (stored[i].level == level && stored[i].name == name)
+			return i;
+	return -1;
+}
+
+/* reserved[0] has a bit for each small option that is set, reserved[1] and on their values. */
+bool qs_option_read(const struct qs_options *options, int index, int *value)
+{
+	if (index < QS_OPT_MAX) {
+		if (!(__atomic_load_n(&options->set, __ATOMIC_ACQUIRE) >> index & 1))
+			return false;
+		*value = __atomic_load_n(&options->value[index], __ATOMIC_RELAXED);
+		return true;
+	}
+	index -= QS_OPT_MAX;
+	if (!(__atomic_load_n(&options->reserved[0], __ATOMIC_ACQUIRE) >> index & 1))
+		return false;
+	*value = __atomic_load_n(&options->reserved[1 + index], __ATOMIC_RELAXED);
+	return true;
+}
+
+void qs_option_write(struct qs_options *options, int index, int value)
+{
+	if (index < QS_OPT_MAX) {
+		__atomic_store_n(&options->value[index], value, __ATOMIC_RELAXED);
+		__atomic_fetch_or(&options->set, 1u << index, __ATOMIC_RELEASE);
+		return;
+	}
+	index -= QS_OPT_MAX;
+	__atomic_store_n(&options->reserved[1 + index], (uint8_t)value, __ATOMIC_RELAXED);
+	__atomic_fetch_or(&options->reserved[0], (uint8_t)(1u << index), __ATOMIC_RELEASE);
+}
+
+void qs_option_note(int level, int name)
+{
+	uint64_t bits = 0;
+	int index = qs_option_index(level, name);
+
+	if (index >= 0)
+		bits |= UINT64_C(1) << index;
+	if (level == SOL_SOCKET)
+		for (unsigned i = 0; i < N_KEPT; i++)
+			if (kept[i].name == name)
+				bits |= UINT64_C(1) << BIT_KEPT(i);
+	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+		bits |= UINT64_C(1) << BIT_CONGESTION;
+	if ((atomic_load_explicit(&noted, memory_order_relaxed) & bits) != bits)
+		atomic_fetch_or_explicit(&noted, bits, memory_order_relaxed);
+}
+
+static bool is_kept_noted(int name)
+{
+	for (unsigned i = 0; i < N_KEPT; i++)
+		if (kept[i].name == name)
+			return is_noted(BIT_KEPT(i));
+	return false;
+}
+
+uint32_t qs_option_sndbuf(int fd)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	if (!is_kept_noted(SO_SNDBUF))
+		return 0;
+	return qs_sys_getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &value, &len) == 0 && value > 0 ?
+		       (uint32_t)value :
+		       0;
+}
+
+void qs_option_route(int fd, uint32_t *mark, char *device, socklen_t device_len)
+{
+	socklen_t len = sizeof(*mark);
+
+	if (is_kept_noted(SO_MARK))
+		qs_sys_getsockopt(fd, SOL_SOCKET, SO_MARK, mark, &len);
+	if (is_kept_noted(SO_BINDTODEVICE) &&
+	    qs_sys_getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &device_len) < 0)
+		device[0] = '\0';
+}
+
+static void copy_sigio(int from, int to)
+{
+	int flags = qs_sys_fcntl(from, F_GETFL, 0);
+	int owner;
+
+	if (flags < 0 || !(flags & O_ASYNC))
+		return;
+	owner = qs_sys_fcntl(from, F_GETOWN, 0);
+	qs_sys_fcntl(to, F_SETOWN, owner);
+	qs_sys_fcntl(to, F_SETSIG, qs_sys_fcntl(from, F_GETSIG, 0));
+	qs_sys_fcntl(to, F_SETFL, flags & (O_ASYNC | O_NONBLOCK));
+}
+
+void qs_option_copy(int from, int to, bool sndbuf)
+{
+	copy_sigio(from, to);
+	if (!(atomic_load_explicit(&noted, memory_order_relaxed) >> N_STORED))
+		return;
+	for (unsigned i = 0; i < N_KEPT; i++) {
+		union {
+			int number;
+			struct linger linger;
+			struct timeval time;
+			char text[16];
+		} value;
+		socklen_t len = kept[i].size;
+
+		if (!is_noted(BIT_KEPT(i)) || (kept[i].name == SO_SNDBUF && !sndbuf))
+			continue;
+		memset(&value, 0, sizeof(value));
+		if (qs_sys_getsockopt(from, SOL_SOCKET, kept[i].name, &value, &len) < 0)
+			continue;
+		if (kept[i].name == SO_RCVBUF || kept[i].name == SO_SNDBUF)
+			value.number /= 2;
+		qs_sys_setsockopt(to, SOL_SOCKET, kept[i].name, &value, len);
+	}
+}
+
+void qs_option_collect(int fd, struct qs_options *out)
+{
+	struct linger linger = {0};
+	socklen_t len;
+
+	if (!atomic_load_explicit(&noted, memory_order_relaxed))
+		return;
+	for (int i = 0; i < N_STORED; i++) {
+		int value = 0;
+
+		len = sizeof(value);
+		if (is_noted((unsigned)i) &&
+		    qs_sys_getsockopt(fd, stored[i].level, stored[i].name, &value, &len) == 0)
+			qs_option_write(out, i, value);
+	}
+	len = sizeof(out->congestion);
+	if (is_noted(BIT_CONGESTION) &&
+	    qs_sys_getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, out->congestion, &len) < 0)
+		out->congestion[0] = '\0';
+	len = sizeof(linger);
+	if (is_kept_noted(SO_LINGER) &&
+	    qs_sys_getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0) {
+		out->linger_on = linger.l_onoff != 0;
+		out->linger_s = (uint16_t)(linger.l_linger > UINT16_MAX ? UINT16_MAX :
+									 linger.l_linger);
+	}
+}
+
+void qs_option_spread(int fd, const struct qs_options *options, bool v6)
+{
+	for (int i = 0; i < N_STORED; i++) {
+		int value;
+
+		if ((stored[i].level != IPPROTO_IPV6 || v6) && qs_option_read(options, i, &value))
+			qs_sys_setsockopt(fd, stored[i].level, stored[i].name, &value,
+					  sizeof(value));
+	}
+	if (options->congestion[0])
+		qs_sys_setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, options->congestion,
+				  (socklen_t)strnlen(options->congestion,
+						     sizeof(options->congestion)));
+}
+

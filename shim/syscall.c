@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* syscall(2): the numbers that connect, listen and the like stand for take the same way as the functions. */
+#include "raw.h"
+#include "real.h"
+#include "state.h"
+#include "syscall.h"
+
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+
+/*
+ * Theory. Programs and libraries (libseccomp, language run-times) make system calls by number through this
+ * function. It must stay transparent for all that we do not handle: for SYS_vfork or SYS_clone even
+ * a C frame of ours on the stack would do harm. So it is a few instructions that compare the number and jump,
+ * to libc's or to dispatch(). Where those instructions are not written, syscall() is not interposed.
+ */
+
+#if defined(__x86_64__) && defined(__LP64__)
+
+_Static_assert(SYS_connect == 42 && SYS_getsockopt == 55, "the range below");
+_Static_assert(SYS_prctl == 157 && SYS_epoll_ctl == 233, "the numbers below");
+_Static_assert(SYS_accept4 == 288 && SYS_seccomp == 317, "the numbers below");
+
+__asm__(".pushsection .text\n"
+	".globl syscall\n"
+	".type syscall, @function\n"
+	"syscall:\n"
+	"	endbr64\n"
+	"	leaq -42(%rdi), %rax\n"
+	"	cmpq $13, %rax\n"
+	"	jbe qs_syscall_dispatch\n"
+	"	cmpq $288, %rdi\n"
+	"	je qs_syscall_dispatch\n"
+	"	cmpq $317, %rdi\n"
+	"	je qs_syscall_dispatch\n"
+	"	cmpq $157, %rdi\n"
+	"	je qs_syscall_dispatch\n"
+	"	cmpq $233, %rdi\n"
+	"	je qs_syscall_dispatch\n"
+	"	jmp *qs_syscall_real(%rip)\n"
+	".size syscall, . - syscall\n"
+	".popsection\n");
+
+static long early(long nr, long a, long b, long c, long d, long e, long f)
+{
+	return qs_result(qs_raw6(nr, a, b, c, d, e, f));
+}
+
+__attribute__((used)) qs_syscall_fn *qs_syscall_real = early;
+
+#define FD ((int)a)
+#define ADDR(x) ((struct sockaddr *)(x))
+#define LEN(x) ((socklen_t *)(x))
+#define DATA(x) ((void *)(x))
+
+__attribute__((used)) long qs_syscall_dispatch(long nr, long a, long b, long c, long d, long e,
+					       long f)
+{
+	long rc;
+
+	switch (nr) {
+	case SYS_connect:
+		return connect(FD, ADDR(b), (socklen_t)c);
+	case SYS_accept:
+		return accept(FD, ADDR(b), LEN(c));
+	case SYS_accept4:
+		return accept4(FD, ADDR(b), LEN(c), (int)d);
+	case SYS_sendto:
+		return sendto(FD, DATA(b), (size_t)c, (int)d, ADDR(e), (socklen_t)f);
+	case SYS_recvfrom:
+		return recvfrom(FD, DATA(b), (size_t)c, (int)d, ADDR(e), LEN(f));
+	case SYS_sendmsg:
+		return sendmsg(FD, DATA(b), (int)c);
+	case SYS_recvmsg:
+		return recvmsg(FD, DATA(b), (int)c);
+	case SYS_shutdown:
+		return shutdown(FD, (int)b);
+	case SYS_bind:
+		return bind(FD, ADDR(b), (socklen_t)c);
+	case SYS_listen:
+		return listen(FD, (int)b);
+	case SYS_getsockname:
+		return getsockname(FD, ADDR(b), LEN(c));
+	case SYS_getpeername:
+		return getpeername(FD, ADDR(b), LEN(c));
+	case SYS_setsockopt:
+		return setsockopt(FD, (int)b, (int)c, DATA(d), (socklen_t)e);
+	case SYS_getsockopt:
+		return getsockopt(FD, (int)b, (int)c, DATA(d), LEN(e));
+	case SYS_epoll_ctl:
+		return epoll_ctl(FD, (int)b, (int)c, DATA(d));
+	case SYS_prctl:
+		return prctl((int)a, b, c, d, e);
+	case SYS_seccomp:
+		rc = qs_syscall_real(nr, a, b, c, d, e, f);
+		/* 0 and 1 are SECCOMP_SET_MODE_STRICT and _FILTER. */
+		if (rc == 0 && (a == 0 || a == 1))
+			qs_state_sandbox();
+		return rc;
+	default:
+		return qs_syscall_real(nr, a, b, c, d, e, f);
+	}
+}
+
+#endif
