@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The control socket: one request, one reply, and the connection is closed. */
 #include "engine.h"
+#include "header.h"
 #include "listen.h"
 #include "log.h"
 #include "request.h"
@@ -93,8 +94,7 @@ static bool receive(int fd, struct qs_control_req *req, int *sent_fd)
 				close(got);
 		}
 	}
-	return n == sizeof(*req) && (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 && req->magic == QS_CONTROL_MAGIC &&
-	       req->version == QS_PROTOCOL_VERSION;
+	return (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 && qs_header_is_control(req, (size_t)n);
 }
 
 static void serve_listen(struct client *client, const struct qs_control_req *req, int tcp_fd)

@@ -11,6 +11,7 @@
 #include "request.h"
 
 #include "conn.h"
+#include "header.h"
 #include "listen.h"
 #include "log.h"
 #include "stream.h"
@@ -247,21 +248,6 @@ void qs_request_route(struct qs_request *request)
 	qs_conn_dirty(conn);
 }
 
-static bool header_is_sound(const struct qs_connect_req *req)
-{
-	if (req->magic != QS_CONNECT_MAGIC || req->version != QS_PROTOCOL_VERSION || req->n_names > QS_NAMES_MAX)
-		return false;
-	if ((req->dest.family != AF_INET && req->dest.family != AF_INET6) || req->dest.port == 0)
-		return false;
-	if (req->source.family != 0 && req->source.family != AF_INET && req->source.family != AF_INET6)
-		return false;
-	for (unsigned i = 0; i < req->n_names; i++) {
-		if (memchr(req->names[i], '\0', QS_NAME_MAX) == NULL)
-			return false;
-	}
-	return memchr(req->device, '\0', sizeof(req->device)) != NULL;
-}
-
 static void decide(struct qs_request *request)
 {
 	struct qs_connect_req *req = request->req;
@@ -309,7 +295,8 @@ static int read_header(struct qs_request *request)
 				close(fd);
 		}
 	}
-	return n >= (ssize_t)offsetof(struct qs_connect_req, filler) && request->app_fd >= 0 && (msg.msg_flags & MSG_CTRUNC) == 0 ? 1 : -1;
+	request->said = (size_t)n;
+	return request->app_fd >= 0 && (msg.msg_flags & MSG_CTRUNC) == 0 ? 1 : -1;
 }
 
 static void request_event(struct qs_source *source, uint32_t events)
@@ -324,7 +311,7 @@ static void request_event(struct qs_source *source, uint32_t events)
 		return;
 	/* From here on the end of the app's descriptor is seen by the stream: nothing more to watch. */
 	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, source->fd, NULL);
-	if (got < 0 || !header_is_sound(request->req) || !qs_engine_may(engine, source->fd, request->req->token)) {
+	if (got < 0 || !qs_header_is_connect(request->req, request->said) || !qs_engine_may(engine, source->fd, request->req->token)) {
 		qs_engine_refused(engine, "stream", request->pid);
 		request_end(request);
 		return;

@@ -12,11 +12,11 @@ struct qs_request {
 	struct qs_engine *engine;
 	TAILQ_ENTRY(qs_request) link;      /* in engine->requests, or in conn->waiting when `conn` is set */
 	struct qs_conn *conn;
-	bool control;
 	int app_fd;              /* a reference to the app's end; -1 */
 	int32_t pid;
 	uint64_t since_ns;
-	struct qs_connect_req *req; /* NULL for control */
+	struct qs_connect_req *req;
+	size_t said;             /* octets of it that came */
 	const struct qs_rule *rule;
 	uint32_t slot;
 	unsigned connections; /* opened for it so far */

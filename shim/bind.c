@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* bind: the kernel's own; a port that the engine is just giving back counts as free. */
+#include "ask.h"
 #include "raw.h"
 #include "real.h"
 #include "sock.h"
@@ -7,12 +8,9 @@
 
 #include <netinet/tcp.h>
 
-#define WAIT_MS 2
-#define WAITS 15
-
 /*
- * A TCP listener's port is free when close() has returned. The engine learns of the close a moment later and
- * gives the port back then: so wait for that moment, but only where the policy may be concerned.
+ * A TCP listener's port is free when close() has returned. The engine learns of the close later, and gives the
+ * port back then: so it is told to look, but only where the policy may be concerned.
  */
 static bool may_be_free_soon(int fd, const struct sockaddr *addr, socklen_t len)
 {
@@ -28,14 +26,14 @@ static bool may_be_free_soon(int fd, const struct sockaddr *addr, socklen_t len)
 
 QS_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
+	struct qs_control_req req = {.op = QS_OP_PROBE};
+	struct qs_control_reply reply;
 	int saved = errno, rc = qs_real.bind(fd, addr, len);
 
 	if (rc == 0 || errno != EADDRINUSE || !qs_active() || !may_be_free_soon(fd, addr, len))
 		return rc;
-	for (unsigned i = 0; i < WAITS && rc < 0 && errno == EADDRINUSE; i++) {
-		qs_sys_pause_ms(WAIT_MS);
-		rc = qs_real.bind(fd, addr, len);
-	}
+	qs_ask(&req, -1, &reply, NULL, 0, false);
+	rc = qs_real.bind(fd, addr, len);
 	if (rc == 0)
 		errno = saved;
 	return rc;

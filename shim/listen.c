@@ -95,6 +95,8 @@ static int listen_again(int fd, int backlog)
 	struct timespec now = {0};
 	struct qs_slot_view slot;
 	struct sockaddr_storage local;
+	struct qs_control_req req = {.op = QS_OP_PROBE};
+	struct qs_control_reply reply;
 	struct qs_mark mark;
 	socklen_t len;
 	int rc;
@@ -105,6 +107,7 @@ static int listen_again(int fd, int backlog)
 		return qs_real.listen(fd, backlog);
 	len = qs_addr_to_sockaddr(&slot.local, mark.v6 ? AF_INET6 : AF_INET, &local);
 	rc = qs_sock_renew(fd, &mark);
+	qs_ask(&req, -1, &reply, NULL, 0, false);
 	/* The engine gives the port back when it has seen that the old listener is gone. */
 	for (unsigned i = 0; i < REBIND_TRIES && rc == 0; i++) {
 		rc = qs_sys_bind(fd, &local, len);

@@ -11,6 +11,7 @@ static void server(int listener)
 	TRY(read(first, (char[8]){0}, 1));
 	TRY(ct_write_full(second, "two", 3));
 	TRY(read(second, (char[8]){0}, 1));
+	TRY(close(second));
 }
 
 static void client(int port)

@@ -174,9 +174,9 @@ void ct_join(pthread_t thread);
 
 /*
  * Two ends. SERVER runs in PLACE with a connection that it accepted, CLIENT in this process with
- * one that it made. They close what they are given, or leave it to the end of the process, which for
- * the server comes after the client's. Returns
- * the exit status for main. Main must do nothing before but ct_init, for CT_APART runs it again.
+ * one that it made. They close what they are given, or leave it to the end of the process; the
+ * server's process ends when the client has returned. Returns the exit status for main, which must
+ * do nothing before but ct_init, since CT_APART runs it again.
  */
 int ct_play(enum ct_place place, void (*server)(int fd), void (*client)(int fd));
 

@@ -94,7 +94,7 @@ KIT const char *kit_policy(const char *more)
 	static char text[2048];
 
 	snprintf(text, sizeof(text),
-		 "[defaults]\nca = %s\nlinger = 100ms\nhandshake-timeout = 2s\n%s"
+		 "[defaults]\nca = %s\nlinger = 20ms\nhandshake-timeout = 2s\n%s"
 		 "[connect " KIT_ONE " *]\nmode = quic\nserver-name = one.kit.test\n"
 		 "[connect " KIT_TWO " *]\nmode = quic\nserver-name = two.kit.test\n"
 		 "[listen * *]\nmode = quic\ncert = %s\nkey = %s\n",
@@ -117,10 +117,24 @@ KIT void kit_start(const char *policy)
 	kit_running = true;
 }
 
+/* Wakes the engine, so that it looks for what is gone. */
+KIT void kit_wake(void)
+{
+	struct qs_control_req req = {.magic = QS_CONTROL_MAGIC, .version = QS_PROTOCOL_VERSION, .op = QS_OP_PROBE};
+	struct sockaddr_un addr;
+	socklen_t len = qs_control_address(&addr, kit_id.id, QS_CHANNEL_CONTROL);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	memcpy(req.token, kit_id.token, sizeof(req.token));
+	if (connect(fd, (struct sockaddr *)&addr, len) == 0)
+		send(fd, &req, sizeof(req), MSG_NOSIGNAL);
+	close(fd);
+}
+
 /* All that the test opened must be closed. An engine that still thinks it serves somebody never ends. */
 KIT void kit_stop(void)
 {
-	struct timespec end;
+	uint64_t end = kit_now_ms() + KIT_MS_MAX;
 
 	if (kit_page != NULL)
 		munmap((void *)(uintptr_t)kit_page, QS_PAGE_BYTES);
@@ -128,17 +142,20 @@ KIT void kit_stop(void)
 	if (kit_status_fd >= 0)
 		close(kit_status_fd);
 	kit_status_fd = -1;
+	while (kit_running && pthread_tryjoin_np(kit_thread, NULL) != 0) {
+		if (kit_now_ms() > end) {
+			/* It still uses kit_engine: no other test can run. */
+			fprintf(stderr, "the engine does not end: %u streams, %u connections, %u requests, listeners: %s\n",
+				kit_engine.n_streams, kit_engine.n_conns, kit_engine.n_requests,
+				TAILQ_EMPTY(&kit_engine.listeners) ? "none" : "some");
+			_exit(1);
+		}
+		kit_wake();
+		for (int i = 0; i < 10; i++)
+			kit_pause();
+	}
 	if (!kit_running)
 		return;
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += KIT_MS_MAX / 1000;
-	if (pthread_timedjoin_np(kit_thread, NULL, &end) != 0) {
-		/* It still uses kit_engine: no other test can run. */
-		fprintf(stderr, "the engine does not end: %u streams, %u connections, %u requests, listeners: %s\n",
-			kit_engine.n_streams, kit_engine.n_conns, kit_engine.n_requests,
-			TAILQ_EMPTY(&kit_engine.listeners) ? "none" : "some");
-		_exit(1);
-	}
 	kit_running = false;
 	qs_engine_fini(&kit_engine);
 }

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether what came over our sockets is what control.h says. The first look at hostile bytes. */
+#include "header.h"
+
+#include <string.h>
+
+static bool is_inet(uint16_t family)
+{
+	return family == AF_INET || family == AF_INET6;
+}
+
+bool qs_header_is_connect(const struct qs_connect_req *req, size_t len)
+{
+	if (len < offsetof(struct qs_connect_req, filler))
+		return false;
+	if (req->magic != QS_CONNECT_MAGIC || req->version != QS_PROTOCOL_VERSION || req->n_names > QS_NAMES_MAX)
+		return false;
+	if (!is_inet(req->dest.family) || req->dest.port == 0)
+		return false;
+	if (req->source.family != 0 && !is_inet(req->source.family))
+		return false;
+	for (unsigned i = 0; i < req->n_names; i++) {
+		if (memchr(req->names[i], '\0', QS_NAME_MAX) == NULL)
+			return false;
+	}
+	return memchr(req->device, '\0', sizeof(req->device)) != NULL;
+}
+
+bool qs_header_is_control(const struct qs_control_req *req, size_t len)
+{
+	return len == sizeof(*req) && req->magic == QS_CONTROL_MAGIC && req->version == QS_PROTOCOL_VERSION;
+}
