@@ -25,6 +25,10 @@
  * kernel cuts the message in two), and reads it when the attempt has ended well, after it has set the final
  * mark and SO_SNDBUF through the reference. If the attempt ends badly it sets a mark with the errno and closes
  * with the header unread, which makes the kernel say POLLERR and ECONNRESET.
+ * Setting SO_SNDBUF makes POLLOUT fire where a quarter of it is not in use, and the app may close its descriptor at
+ * once: while the engine still holds its reference, the app's epoll registration would outlive that close. So a
+ * non-blocking connect sends more filler than a quarter of the final SO_SNDBUF: POLLOUT then fires when the filler is
+ * read, after the reference is gone. (A blocking connect has nobody who polls.)
  * A blocking connect waits by sending one more byte, which is told from the app's own data by the
  * SCM_RIGHTS descriptor that comes with it; the engine drops both.
  *
@@ -124,6 +128,7 @@ enum qs_option {
  * descriptor (the app's end itself). */
 #define QS_CONNECT_REQ_SIZE 4480
 #define QS_CONNECT_MAGIC 0x51534331u
+#define QS_CONNECT_TOTAL_MAX (64u * 1024u * 1024u)
 #define QS_CONNECT_BLOCKING 1u /* one filler byte with a descriptor may follow */
 #define QS_NAME_MAX 254        /* a host name with its NUL */
 #define QS_NAMES_MAX 4
@@ -138,10 +143,11 @@ struct qs_connect_req {
 	uint16_t n_names;      /* host names the app resolved to dest */
 	uint32_t sndbuf;       /* SO_SNDBUF as getsockopt would tell it, to be set at the end */
 	uint32_t mark;         /* SO_MARK */
+	uint32_t total;        /* octets sent in all: this header, and for a non-blocking connect more filler */
 	char device[16];       /* SO_BINDTODEVICE, "" = none */
 	struct qs_options options;
 	char names[QS_NAMES_MAX][QS_NAME_MAX];
-	uint8_t filler[QS_CONNECT_REQ_SIZE - 104 - sizeof(struct qs_options) - QS_NAMES_MAX * QS_NAME_MAX];
+	uint8_t filler[QS_CONNECT_REQ_SIZE - 108 - sizeof(struct qs_options) - QS_NAMES_MAX * QS_NAME_MAX];
 };
 _Static_assert(sizeof(struct qs_options) == 128, "option slots are two cache lines");
 #define QS_CONNECT_SAID (QS_CONNECT_REQ_SIZE / 2)

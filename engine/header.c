@@ -19,6 +19,8 @@ bool qs_header_is_connect(const struct qs_connect_req *req, size_t len)
 		return false;
 	if (req->source.family != 0 && !is_inet(req->source.family))
 		return false;
+	if (req->total < QS_CONNECT_REQ_SIZE || req->total > QS_CONNECT_TOTAL_MAX)
+		return false;
 	for (unsigned i = 0; i < req->n_names; i++) {
 		if (memchr(req->names[i], '\0', QS_NAME_MAX) == NULL)
 			return false;

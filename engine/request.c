@@ -62,6 +62,12 @@ static void set_mark(int fd, const struct qs_mark *mark)
 	setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &value, sizeof(value));
 }
 
+static void set_sndbuf(int fd, int octets)
+{
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &octets, sizeof(octets)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &octets, sizeof(octets));
+}
+
 void qs_request_fail(struct qs_request *request, int error, const char *reason)
 {
 	struct qs_engine *engine = request->engine;
@@ -94,29 +100,26 @@ void qs_request_fail(struct qs_request *request, int error, const char *reason)
 }
 
 /* Gives the app's end its mark, its buffer size, and then its freedom: the header that kept it unwritable is read. */
-static void release_app(struct qs_request *request, const struct qs_slot *slot)
+static void release_app(struct qs_request *request, struct qs_stream *stream, const struct qs_slot *slot)
 {
 	struct qs_mark mark = {.state = QS_MARK_OPEN,
 			       .slot = request->slot,
 			       .generation = slot->generation,
 			       .v6 = request->req->v6};
-	int sndbuf = (int)(request->req->sndbuf / 2); /* the kernel doubles what it is given */
-	char header[QS_CONNECT_REQ_SIZE];
-	size_t left = sizeof(header);
 
 	set_mark(request->app_fd, &mark);
-	if (sndbuf > 0 && setsockopt(request->app_fd, SOL_SOCKET, SO_SNDBUFFORCE, &sndbuf, sizeof(sndbuf)) < 0)
-		setsockopt(request->app_fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
+	set_sndbuf(request->app_fd, (int)(request->req->sndbuf / 2)); /* the kernel doubles what it is given */
 	close(request->app_fd);
 	request->app_fd = -1;
-	while (left > 0) {
-		ssize_t n = recv(request->source.fd, header, left, MSG_DONTWAIT);
+	/* Mostly all of it is there; what is not (the app may still be sending it) the stream's reading drops. */
+	stream->skip = request->req->total;
+	while (stream->skip > 0) {
+		size_t want = stream->skip < QS_UDP_TRAIN_MAX ? stream->skip : QS_UDP_TRAIN_MAX;
+		ssize_t n = recv(request->source.fd, request->engine->tx_memory, want, MSG_DONTWAIT);
 
-		if (n <= 0) {
-			qs_log("connect of pid %d: the header's end is missing", request->pid);
-			return; /* the stream's own reading will see why */
-		}
-		left -= (size_t)n;
+		if (n <= 0)
+			break;
+		stream->skip -= (uint32_t)n;
 	}
 }
 
@@ -148,7 +151,7 @@ bool qs_request_complete(struct qs_request *request, struct qs_conn *conn)
 	stream->filler = true;
 	stream->filler_due = (request->req->flags & QS_CONNECT_BLOCKING) != 0;
 	qs_stream_attach(stream, conn, id, &conn->local, &request->req->dest);
-	release_app(request, qs_pages_slot(&engine->pages, request->slot));
+	release_app(request, stream, qs_pages_slot(&engine->pages, request->slot));
 	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, request->source.fd, NULL);
 	request->source.fd = -1;
 	request->slot = QS_SLOT_NONE;
@@ -215,6 +218,7 @@ static void mark_connecting(struct qs_request *request)
 	mark.slot = request->slot;
 	mark.generation = qs_pages_slot(&request->engine->pages, request->slot)->generation;
 	set_mark(request->app_fd, &mark);
+	set_sndbuf(request->app_fd, 1); /* what is sent before the end gets EAGAIN, as on TCP */
 }
 
 void qs_request_route(struct qs_request *request)

@@ -40,6 +40,8 @@
 #define SMALL_CHUNK (4096u - 64u)
 #define RX_DIRECT 8192u /* larger pieces are given to the app without a copy where nothing waits */
 #define RX_CEILING (64u * 1024u * 1024u)
+#define READ_AGAIN (-2) /* app_read: nothing for the peer yet */
+#define NO_MEMORY (-3)
 #define ORPHAN_NS (60 * QS_NSEC) /* as tcp_fin_timeout */
 
 static void stream_event(struct qs_source *source, uint32_t events);
@@ -224,6 +226,13 @@ static ssize_t app_read(struct qs_stream *stream, void *buf, size_t size)
 	struct cmsghdr *c;
 	ssize_t n;
 
+	if (stream->skip > 0) {
+		n = recv(stream->source.fd, buf, size < stream->skip ? size : stream->skip, MSG_DONTWAIT);
+		if (n <= 0)
+			return n;
+		stream->skip -= (uint32_t)n;
+		return READ_AGAIN;
+	}
 	if (!stream->filler)
 		return recv(stream->source.fd, buf, size, MSG_DONTWAIT);
 	n = recvmsg(stream->source.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -242,7 +251,7 @@ static ssize_t app_read(struct qs_stream *stream, void *buf, size_t size)
 	}
 	/* The kernel reads no further than the piece that brought descriptors: the filler is the last byte. */
 	stream->filler = false;
-	return n == 1 ? -EAGAIN - 1000 : n - 1; /* only the filler: read again */
+	return n == 1 ? READ_AGAIN : n - 1;
 }
 
 static uint64_t unsent(const struct qs_stream *stream)
@@ -289,7 +298,7 @@ void qs_stream_pull(struct qs_stream *stream)
 			return;
 		n = app_read(stream, chunk->data, QS_CHUNK_BIG);
 		if (n > 0 && !tx_keep(stream, chunk, (size_t)n, &taken))
-			n = -ENOMEM - 1000;
+			n = NO_MEMORY;
 		if (!taken)
 			qs_chunk_free(engine, chunk);
 		if (n > 0) {
@@ -303,7 +312,7 @@ void qs_stream_pull(struct qs_stream *stream)
 				stream->readable = false;
 		} else if (n == 0) {
 			app_ended(stream);
-		} else if (n == -EAGAIN - 1000) {
+		} else if (n == READ_AGAIN) {
 			continue;
 		} else if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
 			stream->readable = false;

@@ -37,6 +37,7 @@ struct qs_stream {
 	struct qs_chunk *tx_cursor;         /* where the next byte for ngtcp2 is */
 	uint32_t tx_cursor_at;
 	uint64_t tx_taken, tx_written, tx_acked;
+	uint32_t skip;       /* octets of the connect header that are still to be read and dropped */
 	bool announce;       /* an empty STREAM frame is due */
 	bool readable;       /* the kernel may have more from the app */
 	bool filler;         /* a byte with a descriptor may come (a connect that waits) */

@@ -9,26 +9,28 @@
 /* libc's, of the assert_perror() macro. */
 void __assert_perror_fail(int error, const char *file, unsigned line, const char *function);
 
-static void catch(const char *what)
+static void catch (const char *what)
 {
 	if (qs_spawn_trap_hook)
 		qs_spawn_trap_hook(what);
 }
 
-QS_EXPORT void __assert_fail(const char *what, const char *file, unsigned line, const char *function)
+QS_EXPORT void __assert_fail(const char *what, const char *file, unsigned line,
+			     const char *function)
 {
-	catch(what);
+	catch (what);
 	qs_real.assert_fail(what, file, line, function);
 }
 
-QS_EXPORT void __assert_perror_fail(int error, const char *file, unsigned line, const char *function)
+QS_EXPORT void __assert_perror_fail(int error, const char *file, unsigned line,
+				    const char *function)
 {
-	catch("assert_perror");
+	catch ("assert_perror");
 	qs_real.assert_perror_fail(error, file, line, function);
 }
 
 QS_EXPORT void abort(void)
 {
-	catch("abort");
+	catch ("abort");
 	qs_real.abort();
 }

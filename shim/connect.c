@@ -11,12 +11,12 @@
 #include "sock.h"
 #include "state.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <arpa/inet.h>
 
 /*
  * Theory (see control.h for the protocol). The states of a descriptor and what connect() gives, as the
@@ -36,7 +36,7 @@
  */
 
 #define ATTEMPTS 3 /* an engine that is just ending takes the connect and drops it */
-#define SNDBUF_AT_LEAST 425984
+#define SNDBUF_USUAL 212992 /* the kernel's default */
 #define IN6_LEN_MIN 24 /* without sin6_scope_id, as the kernel takes it */
 
 /* A destination as the policy and the engine see it. */
@@ -85,9 +85,9 @@ static bool judge(const struct sockaddr *addr, socklen_t len, struct target *tar
 	if (target->addr.ss_family == AF_INET6 && len < IN6_LEN_MIN)
 		return false;
 	if (qs_addr_from_sockaddr(&target->dest, (struct sockaddr *)&target->addr,
-				  target->addr.ss_family == AF_INET6 && len >= IN6_LEN_MIN ?
-					  (socklen_t)sizeof(struct sockaddr_in6) :
-					  len) < 0)
+				  target->addr.ss_family == AF_INET6 && len >= IN6_LEN_MIN
+					  ? (socklen_t)sizeof(struct sockaddr_in6)
+					  : len) < 0)
 		return false;
 	normalise(&target->dest);
 	target->n_names = qs_names_lookup(&target->dest, names);
@@ -199,12 +199,34 @@ static int wait_for_end(int fd, bool again)
 	return 0;
 }
 
+/*
+ * The header goes out. Blocking: the least SO_SNDBUF, which the header fills. Non-blocking: the final one, and filler enough that a
+ * quarter of it stays in use until the engine reads (control.h says why). Returns 0 or -errno.
+ */
+static int send_header(int fresh, struct qs_connect_req *req)
+{
+	static const uint8_t zeros[65536];
+	int size = 1;
+	long rc;
+
+	req->total = sizeof(*req);
+	if (!(req->flags & QS_CONNECT_BLOCKING)) {
+		size = (int)(req->sndbuf / 2); /* the kernel doubles it */
+		req->total += req->sndbuf / 4;
+	}
+	qs_sys_setsockopt(fresh, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	rc = qs_ask_send_fd(fresh, req, sizeof(*req), fresh, MSG_DONTWAIT);
+	for (uint32_t left = req->total - sizeof(*req); rc >= 0 && left > 0; left -= (uint32_t)rc)
+		rc = qs_ask_send_fd(fresh, zeros, left < sizeof(zeros) ? left : sizeof(zeros), -1, MSG_DONTWAIT);
+	return rc < 0 ? (int)rc : 0;
+}
+
 /* The new socket, connected to the engine and full. Returns it or -errno. */
-static int make_socket(int fd, int flags, const struct qs_connect_req *req)
+static int make_socket(int fd, int flags, struct qs_connect_req *req)
 {
 	static const struct qs_mark mark_v4 = {.state = QS_MARK_CONNECTING};
 	static const struct qs_mark mark_v6 = {.state = QS_MARK_CONNECTING, .v6 = true};
-	int least = 1, rc = -ECONNREFUSED;
+	int rc = -ECONNREFUSED;
 
 	for (unsigned tries = 0; tries < ATTEMPTS; tries++) {
 		int fresh = qs_sys_socket(AF_UNIX,
@@ -214,22 +236,19 @@ static int make_socket(int fd, int flags, const struct qs_connect_req *req)
 
 		if (fresh < 0)
 			return fresh;
-		qs_sys_setsockopt(fresh, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
 		qs_sock_set_mark(fresh, req->v6 ? &mark_v6 : &mark_v4);
 		rc = qs_ask_connect(fresh, QS_CHANNEL_STREAM, true);
 		if (rc == 0) {
 			qs_option_copy(fd, fresh, false);
-			rc = (int)qs_ask_send_fd(fresh, req, sizeof(*req), fresh, MSG_DONTWAIT);
+			rc = send_header(fresh, req);
 		}
-		if (rc == (int)sizeof(*req))
+		if (rc == 0)
 			return fresh;
 		qs_sys_close(fresh);
-		if (rc >= 0)
-			rc = -ENOBUFS;
 		if (rc != -EPIPE && rc != -ECONNRESET)
 			break;
 	}
-	return rc;
+	return rc == -EAGAIN ? -ENOBUFS : rc;
 }
 
 static void fill_request(int fd, struct qs_connect_req *req, const struct target *target)
@@ -243,7 +262,7 @@ static void fill_request(int fd, struct qs_connect_req *req, const struct target
 	req->n_names = (uint16_t)target->n_names;
 	req->sndbuf = qs_option_sndbuf(fd);
 	if (!req->sndbuf)
-		req->sndbuf = SNDBUF_AT_LEAST;
+		req->sndbuf = SNDBUF_USUAL;
 	qs_option_collect(fd, &req->options);
 	qs_option_route(fd, &req->mark, req->device, len);
 }
@@ -263,8 +282,8 @@ static int ask_route(const struct target *target, const struct qs_connect_req *r
 	if (sock < 0)
 		return 0;
 	rc = qs_sys_connect(sock, &target->addr,
-			    target->addr.ss_family == AF_INET ? sizeof(struct sockaddr_in) :
-								sizeof(struct sockaddr_in6));
+			    target->addr.ss_family == AF_INET ? sizeof(struct sockaddr_in)
+							      : sizeof(struct sockaddr_in6));
 	qs_sys_close(sock);
 	return rc == -ENETUNREACH || rc == -EHOSTUNREACH || rc == -EINVAL ? rc : 0;
 }

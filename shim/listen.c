@@ -102,8 +102,8 @@ static int listen_again(int fd, int backlog)
 	int rc;
 
 	if (!qs_active() || !qs_sock_mark(fd, &mark) || mark.state != QS_MARK_LISTENER ||
-	    qs_raw6(SYS_ppoll, (long)&p, 1, (long)&now, 0, 8, 0) <= 0 ||
-	    !(p.revents & POLLRDHUP) || !qs_pages_slot(&mark, &slot))
+	    qs_raw6(SYS_ppoll, (long)&p, 1, (long)&now, 0, 8, 0) <= 0 || !(p.revents & POLLRDHUP) ||
+	    !qs_pages_slot(&mark, &slot))
 		return qs_real.listen(fd, backlog);
 	len = qs_addr_to_sockaddr(&slot.local, mark.v6 ? AF_INET6 : AF_INET, &local);
 	rc = qs_sock_renew(fd, &mark);

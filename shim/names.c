@@ -116,7 +116,8 @@ static bool tidy(const char *name, char out[QS_NAME_MAX])
 	for (; name[len]; len++) {
 		if (len == QS_NAME_MAX - 1 || name[len] == ':' || name[len] == '%')
 			return false;
-		out[len] = name[len] >= 'A' && name[len] <= 'Z' ? (char)(name[len] + 32) : name[len];
+		out[len] =
+			name[len] >= 'A' && name[len] <= 'Z' ? (char)(name[len] + 32) : name[len];
 	}
 	if (len && out[len - 1] == '.')
 		out[--len] = '\0';
@@ -162,7 +163,7 @@ static void remember_host(const char *name, const struct hostent *host)
 }
 
 QS_EXPORT int getaddrinfo(const char *restrict node, const char *restrict service,
-		const struct addrinfo *restrict hints, struct addrinfo **restrict out)
+			  const struct addrinfo *restrict hints, struct addrinfo **restrict out)
 {
 	int rc = qs_real.getaddrinfo(node, service, hints, out);
 	char tidied[QS_NAME_MAX];
@@ -188,8 +189,9 @@ QS_EXPORT struct hostent *gethostbyname2(const char *name, int family)
 	return host;
 }
 
-QS_EXPORT int gethostbyname_r(const char *restrict name, struct hostent *restrict ret, char *restrict buf,
-		    size_t len, struct hostent **restrict out, int *restrict error)
+QS_EXPORT int gethostbyname_r(const char *restrict name, struct hostent *restrict ret,
+			      char *restrict buf, size_t len, struct hostent **restrict out,
+			      int *restrict error)
 {
 	int rc = qs_real.gethostbyname_r(name, ret, buf, len, out, error);
 
@@ -199,8 +201,8 @@ QS_EXPORT int gethostbyname_r(const char *restrict name, struct hostent *restric
 }
 
 QS_EXPORT int gethostbyname2_r(const char *restrict name, int family, struct hostent *restrict ret,
-		     char *restrict buf, size_t len, struct hostent **restrict out,
-		     int *restrict error)
+			       char *restrict buf, size_t len, struct hostent **restrict out,
+			       int *restrict error)
 {
 	int rc = qs_real.gethostbyname2_r(name, family, ret, buf, len, out, error);
 

@@ -148,9 +148,9 @@ uint32_t qs_option_sndbuf(int fd)
 
 	if (!is_kept_noted(SO_SNDBUF))
 		return 0;
-	return qs_sys_getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &value, &len) == 0 && value > 0 ?
-		       (uint32_t)value :
-		       0;
+	return qs_sys_getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &value, &len) == 0 && value > 0
+		       ? (uint32_t)value
+		       : 0;
 }
 
 void qs_option_route(int fd, uint32_t *mark, char *device, socklen_t device_len)
@@ -225,8 +225,8 @@ void qs_option_collect(int fd, struct qs_options *out)
 	if (is_kept_noted(SO_LINGER) &&
 	    qs_sys_getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0) {
 		out->linger_on = linger.l_onoff != 0;
-		out->linger_s = (uint16_t)(linger.l_linger > UINT16_MAX ? UINT16_MAX :
-									 linger.l_linger);
+		out->linger_s =
+			(uint16_t)(linger.l_linger > UINT16_MAX ? UINT16_MAX : linger.l_linger);
 	}
 }
 
@@ -240,8 +240,7 @@ void qs_option_spread(int fd, const struct qs_options *options, bool v6)
 					  sizeof(value));
 	}
 	if (options->congestion[0])
-		qs_sys_setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, options->congestion,
-				  (socklen_t)strnlen(options->congestion,
-						     sizeof(options->congestion)));
+		qs_sys_setsockopt(
+			fd, IPPROTO_TCP, TCP_CONGESTION, options->congestion,
+			(socklen_t)strnlen(options->congestion, sizeof(options->congestion)));
 }
-

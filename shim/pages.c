@@ -30,7 +30,7 @@ struct mapping {
 };
 
 static struct mapping table[PAGES_MAX];
-static atomic_uint n_mapped;		 /* ever; the index is modulo PAGES_MAX */
+static atomic_uint n_mapped; /* ever; the index is modulo PAGES_MAX */
 static _Atomic uint64_t last_fetch_ns;
 
 static uint64_t now_ns(void)

@@ -37,7 +37,8 @@ static ssize_t discard(int fd, size_t len, int flags)
 	do {
 		size_t step = len - total < sizeof(waste) ? len - total : sizeof(waste);
 
-		got = qs_real.recv(fd, waste, step, (flags & ~MSG_TRUNC) | (total ? MSG_DONTWAIT : 0));
+		got = qs_real.recv(fd, waste, step,
+				   (flags & ~MSG_TRUNC) | (total ? MSG_DONTWAIT : 0));
 		if (got > 0)
 			total += (size_t)got;
 	} while (got > 0 && total < len && !(flags & MSG_PEEK));
@@ -99,8 +100,8 @@ static void give_address(int fd, const struct sockaddr_storage *from, socklen_t 
 	qs_address_give(from, len, addr, addr_len);
 }
 
-QS_EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags, struct sockaddr *restrict addr,
-		 socklen_t *restrict addr_len)
+QS_EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,
+			   struct sockaddr *restrict addr, socklen_t *restrict addr_len)
 {
 	struct sockaddr_storage from;
 	socklen_t from_len = sizeof(from);
@@ -126,7 +127,7 @@ ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t len, size_t size, int 
 		       struct sockaddr *restrict addr, socklen_t *restrict addr_len);
 
 QS_EXPORT ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t len, size_t size, int flags,
-		       struct sockaddr *restrict addr, socklen_t *restrict addr_len)
+				 struct sockaddr *restrict addr, socklen_t *restrict addr_len)
 {
 	if (len > size || !qs_active())
 		return qs_real.recvfrom_chk(fd, buf, len, size, flags, addr, addr_len);
@@ -174,15 +175,15 @@ QS_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 		msg->msg_controllen = copy.msg_controllen;
 		msg->msg_flags = copy.msg_flags;
 		if (copy.msg_name == &from)
-			give_address(fd, &from, copy.msg_namelen, msg->msg_name,
-				     &msg->msg_namelen);
+			give_address(fd, &from, copy.msg_namelen, msg->msg_name, &msg->msg_namelen);
 		else
 			msg->msg_namelen = copy.msg_namelen;
 	}
 	return qs_end_read(fd, got, wanted);
 }
 
-QS_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout)
+QS_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
+		       struct timespec *timeout)
 {
 	int got = qs_real.recvmmsg(fd, msgs, n, flags, timeout);
 	size_t wanted = 1;

@@ -110,8 +110,8 @@ static ssize_t early_readv(int fd, const struct iovec *iov, int n)
 static ssize_t early_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *addr,
 			      socklen_t *addr_len)
 {
-	return qs_result(qs_raw6(SYS_recvfrom, fd, (long)buf, (long)len, flags, (long)addr,
-				 (long)addr_len));
+	return qs_result(
+		qs_raw6(SYS_recvfrom, fd, (long)buf, (long)len, flags, (long)addr, (long)addr_len));
 }
 
 static ssize_t early_recv(int fd, void *buf, size_t len, int flags)
@@ -166,8 +166,8 @@ static ssize_t early_writev(int fd, const struct iovec *iov, int n)
 static ssize_t early_sendto(int fd, const void *buf, size_t len, int flags,
 			    const struct sockaddr *addr, socklen_t addr_len)
 {
-	return qs_result(qs_raw6(SYS_sendto, fd, (long)buf, (long)len, flags, (long)addr,
-				 (long)addr_len));
+	return qs_result(
+		qs_raw6(SYS_sendto, fd, (long)buf, (long)len, flags, (long)addr, (long)addr_len));
 }
 
 static ssize_t early_send(int fd, const void *buf, size_t len, int flags)
@@ -189,9 +189,9 @@ static int early_getaddrinfo(const char *node, const char *service, const struct
 			     struct addrinfo **out)
 {
 	qs_real_bind();
-	return qs_real.getaddrinfo != early_getaddrinfo ?
-		       qs_real.getaddrinfo(node, service, hints, out) :
-		       EAI_FAIL;
+	return qs_real.getaddrinfo != early_getaddrinfo
+		       ? qs_real.getaddrinfo(node, service, hints, out)
+		       : EAI_FAIL;
 }
 
 static struct hostent *early_gethostbyname(const char *name)
@@ -203,27 +203,26 @@ static struct hostent *early_gethostbyname(const char *name)
 static struct hostent *early_gethostbyname2(const char *name, int family)
 {
 	qs_real_bind();
-	return qs_real.gethostbyname2 != early_gethostbyname2 ?
-		       qs_real.gethostbyname2(name, family) :
-		       NULL;
+	return qs_real.gethostbyname2 != early_gethostbyname2 ? qs_real.gethostbyname2(name, family)
+							      : NULL;
 }
 
 static int early_gethostbyname_r(const char *name, struct hostent *ret, char *buf, size_t len,
 				 struct hostent **out, int *error)
 {
 	qs_real_bind();
-	return qs_real.gethostbyname_r != early_gethostbyname_r ?
-		       qs_real.gethostbyname_r(name, ret, buf, len, out, error) :
-		       ENOENT;
+	return qs_real.gethostbyname_r != early_gethostbyname_r
+		       ? qs_real.gethostbyname_r(name, ret, buf, len, out, error)
+		       : ENOENT;
 }
 
 static int early_gethostbyname2_r(const char *name, int family, struct hostent *ret, char *buf,
 				  size_t len, struct hostent **out, int *error)
 {
 	qs_real_bind();
-	return qs_real.gethostbyname2_r != early_gethostbyname2_r ?
-		       qs_real.gethostbyname2_r(name, family, ret, buf, len, out, error) :
-		       ENOENT;
+	return qs_real.gethostbyname2_r != early_gethostbyname2_r
+		       ? qs_real.gethostbyname2_r(name, family, ret, buf, len, out, error)
+		       : ENOENT;
 }
 
 __attribute__((noreturn)) static void early_abort(void)

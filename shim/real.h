@@ -52,13 +52,16 @@ struct qs_real {
 	int (*getaddrinfo)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 	struct hostent *(*gethostbyname)(const char *);
 	struct hostent *(*gethostbyname2)(const char *, int);
-	int (*gethostbyname_r)(const char *, struct hostent *, char *, size_t, struct hostent **, int *);
-	int (*gethostbyname2_r)(const char *, int, struct hostent *, char *, size_t, struct hostent **,
-				int *);
+	int (*gethostbyname_r)(const char *, struct hostent *, char *, size_t, struct hostent **,
+			       int *);
+	int (*gethostbyname2_r)(const char *, int, struct hostent *, char *, size_t,
+				struct hostent **, int *);
 
 	void (*abort)(void) __attribute__((noreturn));
-	void (*assert_fail)(const char *, const char *, unsigned, const char *) __attribute__((noreturn));
-	void (*assert_perror_fail)(int, const char *, unsigned, const char *) __attribute__((noreturn));
+	void (*assert_fail)(const char *, const char *, unsigned, const char *)
+		__attribute__((noreturn));
+	void (*assert_perror_fail)(int, const char *, unsigned, const char *)
+		__attribute__((noreturn));
 };
 extern struct qs_real qs_real;
 

@@ -5,8 +5,9 @@
 
 #include "../engine/control.h"
 
-#define QS_TOLD_OPEN 106  /* EISCONN: connect() has returned 0; in FAILED: the socket is unconnected again */
-#define QS_TOLD_END 108	  /* ESHUTDOWN: in OPEN: the errno of the end has been told */
+#define QS_TOLD_OPEN                                                                               \
+	106 /* EISCONN: connect() has returned 0; in FAILED: the socket is unconnected again */
+#define QS_TOLD_END 108 /* ESHUTDOWN: in OPEN: the errno of the end has been told */
 
 /* All of these are async-signal-safe and leave errno alone. */
 

@@ -164,9 +164,9 @@ static int set_linger(int fd, const struct qs_mark *mark, const void *value, soc
 	options = rc == 0 ? qs_pages_options(mark) : NULL;
 	if (options) {
 		memcpy(&linger, value, sizeof(linger));
-		options->linger_s = (uint16_t)(linger.l_linger < 0 || linger.l_linger > UINT16_MAX ?
-						       UINT16_MAX :
-						       linger.l_linger);
+		options->linger_s = (uint16_t)(linger.l_linger < 0 || linger.l_linger > UINT16_MAX
+						       ? UINT16_MAX
+						       : linger.l_linger);
 		__atomic_store_n(&options->linger_on, linger.l_onoff != 0, __ATOMIC_RELEASE);
 	}
 	return rc;

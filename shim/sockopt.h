@@ -10,8 +10,8 @@
 /* IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6, everything else that is not SOL_SOCKET, and SO_REUSEPORT. */
 int qs_sockopt_stored_get(int fd, const struct qs_mark *mark, int level, int name, void *value,
 			  socklen_t *len);
-int qs_sockopt_stored_set(int fd, const struct qs_mark *mark, int level, int name, const void *value,
-			  socklen_t len);
+int qs_sockopt_stored_set(int fd, const struct qs_mark *mark, int level, int name,
+			  const void *value, socklen_t len);
 int qs_sockopt_tcp_info(int fd, const struct qs_mark *mark, void *value, socklen_t *len);
 /* What a fresh TCP socket says. */
 int qs_sockopt_default_get(const struct qs_mark *mark, int level, int name, void *value,

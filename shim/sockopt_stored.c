@@ -168,8 +168,8 @@ static int ask_oracle(int fd, const struct qs_mark *mark, int option, int level,
 			copy_priority(sock, fd);
 	} else if (rc == 0 && level == IPPROTO_TCP && name == TCP_CONGESTION) {
 		options = qs_pages_options(mark);
-		if (options && qs_sys_getsockopt(sock, level, name, congestion,
-						 &congestion_len) == 0)
+		if (options &&
+		    qs_sys_getsockopt(sock, level, name, congestion, &congestion_len) == 0)
 			memcpy(options->congestion, congestion, sizeof(congestion));
 	} else if (rc == 0) {
 		qs_sockopt_ignore(mark);
@@ -178,8 +178,8 @@ static int ask_oracle(int fd, const struct qs_mark *mark, int option, int level,
 	return result(rc);
 }
 
-int qs_sockopt_stored_set(int fd, const struct qs_mark *mark, int level, int name, const void *value,
-			  socklen_t len)
+int qs_sockopt_stored_set(int fd, const struct qs_mark *mark, int level, int name,
+			  const void *value, socklen_t len)
 {
 	int option = qs_option_index(level, name), number;
 

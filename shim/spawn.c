@@ -210,9 +210,7 @@ static int start_process(void)
 	char program[sizeof(directory) + 32], name[] = "quicshim-engine";
 	char *argv[] = {name, NULL}, *envp[HELPER_ENV_MAX], text[64];
 	unsigned n = 0;
-	struct plan plan = {.program = program,
-			    .argv = argv,
-			    .envp = envp};
+	struct plan plan = {.program = program, .argv = argv, .envp = envp};
 	int rc;
 
 	qs_identity_format(identity + strlen(identity), &qs_state.identity);
@@ -233,9 +231,9 @@ static int start_process(void)
 	if (rc < 0 && rc != -EADDRINUSE) {
 		snprintf(text, sizeof(text), "error %d", -rc);
 		qs_complain("can't start %1: %2", program,
-			    rc == -ENOENT ? "no such program" :
-			    rc == -EACCES ? "permission denied" :
-					    text);
+			    rc == -ENOENT   ? "no such program"
+			    : rc == -EACCES ? "permission denied"
+					    : text);
 	}
 	return rc;
 }
@@ -243,15 +241,14 @@ static int start_process(void)
 static int start_thread(int stream_fd, int control_fd)
 {
 	char path[sizeof(directory) + 32];
-	struct qs_engine_start start = {.identity = qs_state.identity,
-					.policy_path = qs_state.policy_path[0] ?
-							       qs_state.policy_path :
-							       NULL,
-					.log_path = log_path[0] ? log_path : NULL,
-					.stream_fd = stream_fd,
-					.control_fd = control_fd,
-					.trap_hook = &qs_spawn_trap_hook,
-					.thread_hook = qs_state_engine_thread};
+	struct qs_engine_start start = {
+		.identity = qs_state.identity,
+		.policy_path = qs_state.policy_path[0] ? qs_state.policy_path : NULL,
+		.log_path = log_path[0] ? log_path : NULL,
+		.stream_fd = stream_fd,
+		.control_fd = control_fd,
+		.trap_hook = &qs_spawn_trap_hook,
+		.thread_hook = qs_state_engine_thread};
 	qs_engine_start_fn *entry = NULL;
 	void *library, *symbol;
 	int rc;

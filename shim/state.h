@@ -13,17 +13,19 @@ struct qs_state {
 	 * [I] after qs_state_init() has finished: immutable
 	 * [a] atomic, relaxed: flags that only ever rise
 	 */
-	atomic_int stage;		 /* [a] release/acquire: 0 not begun, 1 running, 2 finished */
-	atomic_bool watching;		 /* [a] connect and listen must look: there is a policy or a mapped socket */
-	atomic_bool active;		 /* [a] a descriptor of this process may be mapped */
-	atomic_bool sandboxed;		 /* [a] a seccomp filter came: no system call the app did not make (R7) */
-	const struct qs_policy *policy;	 /* [I] NULL = none */
-	bool has_connect, has_listen;	 /* [I] a rule in mode quic */
-	bool broken;			 /* [I] there is a policy that can't be used: fail closed */
-	bool has_identity;		 /* [I] */
-	struct qs_identity identity;	 /* [I] */
-	char policy_path[4096];		 /* [I] absolute, "" = none */
-	struct qs_policy_error error;	 /* [I] if broken */
+	atomic_int stage; /* [a] release/acquire: 0 not begun, 1 running, 2 finished */
+	atomic_bool
+		watching; /* [a] connect and listen must look: there is a policy or a mapped socket */
+	atomic_bool active; /* [a] a descriptor of this process may be mapped */
+	atomic_bool
+		sandboxed; /* [a] a seccomp filter came: no system call the app did not make (R7) */
+	const struct qs_policy *policy; /* [I] NULL = none */
+	bool has_connect, has_listen; /* [I] a rule in mode quic */
+	bool broken; /* [I] there is a policy that can't be used: fail closed */
+	bool has_identity; /* [I] */
+	struct qs_identity identity; /* [I] */
+	char policy_path[4096]; /* [I] absolute, "" = none */
+	struct qs_policy_error error; /* [I] if broken */
 };
 extern struct qs_state qs_state;
 
@@ -42,20 +44,21 @@ static inline bool qs_watching(void)
 {
 	if (__builtin_expect(atomic_load_explicit(&qs_state.stage, memory_order_acquire) == 0, 0))
 		qs_state_init();
-	return atomic_load_explicit(&qs_state.watching, memory_order_relaxed) && !qs_state_is_engine;
+	return atomic_load_explicit(&qs_state.watching, memory_order_relaxed) &&
+	       !qs_state_is_engine;
 }
 
 /* True if a descriptor of this process may be mapped. */
 static inline bool qs_active(void)
 {
-	return __builtin_expect(atomic_load_explicit(&qs_state.active, memory_order_relaxed), 0) && !qs_state_is_engine;
+	return __builtin_expect(atomic_load_explicit(&qs_state.active, memory_order_relaxed), 0) &&
+	       !qs_state_is_engine;
 }
 
 /* True if a call that the app did not ask for may be made after an error (R7). */
 static inline bool qs_may_look(void)
 {
-	return qs_active() &&
-	       !atomic_load_explicit(&qs_state.sandboxed, memory_order_relaxed);
+	return qs_active() && !atomic_load_explicit(&qs_state.sandboxed, memory_order_relaxed);
 }
 
 /* From now on descriptors may be mapped. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* syscall(2): the numbers that connect, listen and the like stand for take the same way as the functions. */
+#include "syscall.h"
 #include "raw.h"
 #include "real.h"
 #include "state.h"
-#include "syscall.h"
 
 #include <sys/epoll.h>
 #include <sys/prctl.h>

@@ -51,9 +51,9 @@ static void fill(struct tcp_info *info, const struct qs_slot_view *slot,
 	if (info->tcpi_rto < RTO_MIN_US)
 		info->tcpi_rto = RTO_MIN_US;
 	info->tcpi_snd_cwnd = path->cwnd_bytes / mss;
-	info->tcpi_snd_ssthresh = path->ssthresh_bytes / mss >= INFINITE_SSTHRESH ?
-					  INFINITE_SSTHRESH :
-					  (uint32_t)(path->ssthresh_bytes / mss);
+	info->tcpi_snd_ssthresh = path->ssthresh_bytes / mss >= INFINITE_SSTHRESH
+					  ? INFINITE_SSTHRESH
+					  : (uint32_t)(path->ssthresh_bytes / mss);
 	info->tcpi_unacked = (path->in_flight_bytes + mss - 1) / mss;
 	info->tcpi_total_retrans = path->retransmits;
 	info->tcpi_segs_out = (uint32_t)path->sent_packets;

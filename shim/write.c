@@ -71,8 +71,8 @@ QS_EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
 	return sent;
 }
 
-QS_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr,
-	       socklen_t addr_len)
+QS_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
+			 const struct sockaddr *addr, socklen_t addr_len)
 {
 	ssize_t sent;
 

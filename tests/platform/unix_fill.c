@@ -97,14 +97,16 @@ int main(void)
 		      back_len == sizeof(back),
 	      "read all 64 bits of the mark back");
 	check(!connect(app, (struct sockaddr *)&name, name_len), "connect");
-	check(send_with_fd(app, header, sizeof(header), MSG_DONTWAIT) == HEADER, "header goes whole");
+	check(send_with_fd(app, header, sizeof(header), MSG_DONTWAIT) == HEADER,
+	      "header goes whole");
 	check(!writable(app), "not writable after the header");
 	check(send(app, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EAGAIN,
 	      "one more byte gives EAGAIN");
 
 	int engine = accept(listener, NULL, NULL);
 
-	check(read_with_fd(engine, buf, FRONT, &fd, &n) == FRONT && n == 1, "front part with one descriptor");
+	check(read_with_fd(engine, buf, FRONT, &fd, &n) == FRONT && n == 1,
+	      "front part with one descriptor");
 	check(!writable(app), "not writable after the front part is read");
 	check(send(app, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EAGAIN,
 	      "one more byte still gives EAGAIN");

@@ -117,17 +117,14 @@ KIT void kit_start(const char *policy)
 	kit_running = true;
 }
 
-/* Wakes the engine, so that it looks for what is gone. */
+/* Wakes the engine, so that it looks at the clock. A viewer does not count as somebody who is served. */
 KIT void kit_wake(void)
 {
-	struct qs_control_req req = {.magic = QS_CONTROL_MAGIC, .version = QS_PROTOCOL_VERSION, .op = QS_OP_PROBE};
 	struct sockaddr_un addr;
-	socklen_t len = qs_control_address(&addr, kit_id.id, QS_CHANNEL_CONTROL);
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	socklen_t len = qs_control_address(&addr, kit_id.id, QS_CHANNEL_STATUS);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	memcpy(req.token, kit_id.token, sizeof(req.token));
-	if (connect(fd, (struct sockaddr *)&addr, len) == 0)
-		send(fd, &req, sizeof(req), MSG_NOSIGNAL);
+	(void)connect(fd, (struct sockaddr *)&addr, len);
 	close(fd);
 }
 
@@ -348,6 +345,7 @@ KIT void kit_header(struct qs_connect_req *req, const char *ip, uint16_t port, b
 	req->dest = (struct qs_addr){.family = AF_INET, .port = port};
 	inet_pton(AF_INET, ip, req->dest.ip);
 	req->sndbuf = 2 * 212992;
+	req->total = sizeof(*req);
 }
 
 /* Sends the header and does not wait. */
