@@ -21,7 +21,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #ifndef SO_MAX_PACING_RATE
@@ -303,15 +305,25 @@ static int read_header(struct qs_request *request)
 	return request->app_fd >= 0 && (msg.msg_flags & MSG_CTRUNC) == 0 ? 1 : -1;
 }
 
+static bool is_all_there(const struct qs_request *request)
+{
+	int queued = 0;
+
+	if (request->said < offsetof(struct qs_connect_req, filler))
+		return true; /* no header at all: judged at once */
+	return ioctl(request->source.fd, SIOCINQ, &queued) == 0 && (uint32_t)queued >= request->req->total;
+}
+
 static void request_event(struct qs_source *source, uint32_t events)
 {
 	struct qs_request *request = qs_container(source, struct qs_request, source);
 	struct qs_engine *engine = request->engine;
 
-	int got = read_header(request);
+	int got = request->said > 0 ? 1 : read_header(request);
 
 	(void)events;
-	if (got == 0)
+	/* All of it must be in the queue before the app's end is touched: a smaller SO_SNDBUF would cut what is still to come. */
+	if (got == 0 || (got > 0 && !is_all_there(request)))
 		return;
 	/* From here on the end of the app's descriptor is seen by the stream: nothing more to watch. */
 	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, source->fd, NULL);
@@ -357,7 +369,7 @@ void qs_request_accept_stream(struct qs_source *source, uint32_t events)
 		if (fd < 0)
 			return;
 		request = engine->n_requests < REQUESTS_MAX ? request_new(engine, fd) : NULL;
-		if (request == NULL || qs_source_add(engine, &request->source, EPOLLIN) < 0) {
+		if (request == NULL || qs_source_add(engine, &request->source, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0) {
 			engine->totals.requests_refused++;
 			if (request != NULL)
 				free(request->req);

@@ -68,14 +68,14 @@ def broken_files():
         # name: (text, mode, line, words)
         "unknown-key": (GOOD + CONNECT + "colour = red\n" + LISTEN + PAIR, 0o644, 7, ["colour"]),
         "unknown-section": (GOOD + "[conect 127.0.0.1 80]\n" + CONNECT, 0o644, 5, ["conect"]),
-        "bad-cidr": (GOOD + "[connect 10.0.0.0/33 80]\nmode = quic\n" + CONNECT, 0o644, 5, ["10.0.0.0/33"]),
+        "bad-cidr": (GOOD + "[connect 10.0.0.0/33 80]\nmode = quic\n" + CONNECT, 0o644, 5, ["/33"]),
         "bad-port": (GOOD + "[connect 127.0.0.1 70000]\nmode = quic\n", 0o644, 5, ["70000"]),
         "bad-mode": (GOOD + f"[connect 127.0.0.1 {port}]\nmode = plain\n", 0o644, 6, ["plain"]),
         "bad-duration": (GOOD + CONNECT + "handshake-timeout = soon\n", 0o644, 7, ["soon"]),
         "long-line": (GOOD + "# " + "x" * 70000 + "\n" + CONNECT, 0o644, 5, []),
         "long-name": (GOOD + f"[connect {'a' * 300}.test 80]\nmode = quic\n", 0o644, 5, []),
         "nul": (GOOD.encode() + b"[connect 127.0.0.1 \x0080]\n", 0o644, 5, []),
-        "cert-without-key": (GOOD + LISTEN + f"cert = {pki}/server.pem\n", 0o644, 5, ["key"]),
+        "cert-without-key": (GOOD + LISTEN + f"cert = {pki}/server.pem\n", 0o644, 7, ["key"]),
         "world-writable": (GOOD + CONNECT, 0o666, 0, ["writ"]),
         "group-writable": (GOOD + CONNECT, 0o664, 0, ["writ"]),
     }

@@ -42,6 +42,7 @@ static pthread_t kit_thread;
 static bool kit_running;
 static int kit_status_fd = -1;
 static const struct qs_page *kit_page;
+static const char *kit_log;
 
 KIT uint64_t kit_now_ms(void)
 {
@@ -163,9 +164,10 @@ KIT int kit_setup(void **state)
 	struct pki_cert ca;
 
 	signal(SIGPIPE, SIG_IGN);
-	qs_log_open(getenv("QUICSHIM_LOG"));
 	if (pki_setup(state) < 0)
 		return -1;
+	kit_log = getenv("QUICSHIM_LOG") ? getenv("QUICSHIM_LOG") : pki_path("engine.log");
+	qs_log_open(kit_log);
 	pki_authority(&ca, NULL, "kit CA");
 	pki_write_crt("kit-ca.pem", ca.crt, false);
 	pki_leaf_files("kit", &ca, &(struct pki_leaf){.dns = "*.kit.test", .address = KIT_ONE});
@@ -489,6 +491,20 @@ KIT void kit_pair(const char *ip, uint16_t port, int listener, int *client, int 
 {
 	*client = kit_connect(ip, port);
 	*server = kit_accept(listener);
+}
+
+/* Lines of the log that hold `text`. */
+KIT unsigned kit_logged(const char *text)
+{
+	char line[2048];
+	unsigned n = 0;
+	FILE *file = fopen(kit_log, "re");
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file) != NULL)
+		n += strstr(line, text) != NULL;
+	fclose(file);
+	return n;
 }
 
 /* How many descriptors this process has, engine and all. */

@@ -164,7 +164,7 @@ int ngtcp2_crypto_decrypt_cb(uint8_t *dest, const ngtcp2_crypto_aead *aead, cons
 
 /* Connections whose peer was poisoned learn of it by their idle timeout. */
 #define POLICY                                                                                      \
-	kit_policy("idle-timeout = 400ms\nkeep-alive = 80ms\n")
+	kit_policy("idle-timeout = 500ms\nkeep-alive = 100ms\n")
 
 static int listeners[2];
 static uint16_t ports[2];
@@ -241,10 +241,9 @@ static const struct fault_case {
 	bool server, with_abort;
 	int countdown;
 } cases[] = {
-	{READ, false, false, 1},   {READ, true, false, 3},    {READ, false, true, 2},    {READ, true, true, 1},
-	{WRITE, false, false, 1},  {WRITE, true, false, 2},   {WRITE, false, true, 3},   {WRITE, true, true, 1},
-	{EXPIRY, false, false, 1}, {EXPIRY, true, true, 1},   {ENCRYPT, false, false, 2}, {ENCRYPT, true, true, 1},
-	{DECRYPT, true, false, 2}, {DECRYPT, false, true, 1}, {EXTEND, false, false, 1}, {EXTEND, true, true, 3},
+	{READ, false, false, 1},    {READ, true, true, 3},     {WRITE, false, true, 3},    {WRITE, true, false, 2},
+	{EXPIRY, false, false, 1},  {EXPIRY, true, true, 1},   {ENCRYPT, false, false, 2}, {ENCRYPT, true, true, 1},
+	{DECRYPT, true, false, 2},  {DECRYPT, false, true, 1}, {EXTEND, false, true, 1},   {EXTEND, true, false, 3},
 };
 
 /* The streams of the connection at fault end with an errno, at once on its own side, after the idle timeout on the peer's. */
@@ -307,18 +306,68 @@ static void fault_in_open(void **state)
 	comes_back();
 }
 
-/* Streams are at an end, the idle connection is closed in good order, and that fails. */
+/* No connection to the first server is left, and client[0] and server[0] are something else to close. */
+static void let_go(void)
+{
+	close(client[0]);
+	close(server[0]);
+	client[0] = dup(client[1]);
+	server[0] = dup(server[1]);
+	KIT_UNTIL(kit_connections("one.kit.test") == 0);
+}
+
+/* The idle connection is closed in good order, and that fails. */
 static void fault_in_close(void **state)
 {
 	(void)state;
 	arm(CLOSE, false, true, 1);
-	close(client[0]);
-	close(server[0]);
-	KIT_UNTIL(fired());
-	client[0] = dup(client[1]);
-	server[0] = dup(server[1]);
+	let_go();
+	assert_true(fired());
 	others_go_on();
-	KIT_UNTIL(kit_connections("one.kit.test") == 0);
+	comes_back();
+}
+
+/* The first packet from the server meets the fault: connect() fails, and the next one works. */
+static void fault_in_handshake(void **state)
+{
+	int fd;
+
+	(void)state;
+	let_go();
+	arm(READ, false, false, 1);
+	fd = kit_connect_start(KIT_ONE, ports[0]);
+	assert_int_equal(kit_connect_finish(fd), ECONNREFUSED);
+	close(fd);
+	others_go_on();
+	comes_back();
+}
+
+/* Several wait for the handshake, and the opening of the second one's stream fails: each connect ends in one way or the other. */
+static void fault_in_open_after_handshake(void **state)
+{
+	int fds[4];
+
+	(void)state;
+	let_go();
+	arm(OPEN, false, true, 2);
+	for (int i = 0; i < 4; i++)
+		fds[i] = kit_connect_start(KIT_ONE, ports[0]);
+	for (int i = 0; i < 4; i++) {
+		int error = kit_connect_finish(fds[i]);
+
+		assert_true(error == 0 || error == ECONNREFUSED || error == ETIMEDOUT);
+	}
+	assert_true(fired());
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+	others_go_on();
+	for (;;) { /* what those may have brought to the listener */
+		int fd = accept4(listeners[0], NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd < 0)
+			break;
+		close(fd);
+	}
 	comes_back();
 }
 
@@ -334,7 +383,7 @@ int main(void)
 	enum { CASES = sizeof(cases) / sizeof(cases[0]) };
 	static char names[CASES][64];
 	static const char *const where_names[] = {"read", "write", "expiry", "encrypt", "decrypt", "extend"};
-	struct CMUnitTest tests[CASES + 4] = {
+	struct CMUnitTest tests[CASES + 6] = {
 		cmocka_unit_test(symbols_are_ours),
 		cmocka_unit_test_setup_teardown(fault_in_close, start, stop),
 		cmocka_unit_test_setup_teardown(fault_in_reset, start, stop),
@@ -349,6 +398,8 @@ int main(void)
 						   .teardown_func = stop,
 						   .initial_state = (void *)(uintptr_t)&cases[i]};
 	}
-	tests[3 + CASES] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(fault_in_open, start, stop);
+	tests[3 + CASES] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(fault_in_handshake, start, stop);
+	tests[4 + CASES] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(fault_in_open_after_handshake, start, stop);
+	tests[5 + CASES] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(fault_in_open, start, stop);
 	return cmocka_run_group_tests(tests, kit_setup, kit_teardown);
 }
