@@ -363,7 +363,8 @@ static int server_begin(struct qs_conn *conn, struct qs_tls_creds *creds, const 
 	return rv < 0 ? rv : qs_tls_server_init(&conn->link, creds, conn->rule->alpn);
 }
 
-static unsigned count_opening(const struct qs_engine *engine)
+/* Not inlined: locals of a function that holds a trap may be lost by its jump. */
+__attribute__((noinline)) static unsigned count_opening(const struct qs_engine *engine)
 {
 	const struct qs_conn *conn;
 	unsigned n = 0;
@@ -469,10 +470,10 @@ void qs_conn_poison(struct qs_conn *conn)
 }
 
 /* Keeps the connection for three PTOs so that late packets are answered (closing) or ignored (draining). */
-void qs_conn_linger(struct qs_conn *conn, int app_error)
+void qs_conn_linger(struct qs_conn *conn, int app_error, const char *reason)
 {
-	const char *reason = conn->link.guard.verify_failure != NULL ? conn->link.guard.verify_text : "";
-
+	if (reason == NULL)
+		reason = conn->link.guard.verify_failure != NULL ? conn->link.guard.verify_text : "";
 	if (conn->state == QS_CONNECTION_CLOSING)
 		return;
 	if (!conn->handshake_done)
@@ -491,7 +492,7 @@ void qs_conn_close(struct qs_conn *conn, const ngtcp2_ccerr *error, int app_erro
 	       conn->link.guard.verify_failure != NULL ? ": " : "", conn->link.guard.verify_text);
 	QS_GUARDED(conn, qs_conn_write_close(conn, error));
 	if (!conn->poisoned)
-		qs_conn_linger(conn, app_error);
+		qs_conn_linger(conn, app_error, NULL);
 }
 
 void qs_conn_close_idle(struct qs_conn *conn)
@@ -513,7 +514,7 @@ static void expire(struct qs_conn *conn, uint64_t now_ns)
 	}
 	if (rv == NGTCP2_ERR_IDLE_CLOSE || rv == NGTCP2_ERR_HANDSHAKE_TIMEOUT) {
 		qs_log("connection %llu: %s", (unsigned long long)conn->id, ngtcp2_strerror(rv));
-		qs_conn_linger(conn, qs_errmap_ngtcp2(rv, conn->handshake_done));
+		qs_conn_linger(conn, qs_errmap_ngtcp2(rv, conn->handshake_done), NULL);
 		return;
 	}
 	ngtcp2_ccerr_set_liberr(&error, rv, NULL, 0);

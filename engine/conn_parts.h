@@ -30,8 +30,9 @@ extern const ngtcp2_callbacks qs_conn_client_callbacks, qs_conn_server_callbacks
 int qs_conn_cid_new(struct qs_conn *conn, ngtcp2_cid *cid);
 void qs_conn_cid_remove(struct qs_conn *conn, const uint8_t *data, size_t len);
 void qs_conn_poison(struct qs_conn *conn);
-/* Enters the closing or draining period: apps are told, packets no longer read. */
-void qs_conn_linger(struct qs_conn *conn, int app_error);
+/* Enters the closing or draining period: apps are told, packets no longer read. `reason` is a line for a user who must mend
+ * something; NULL = what our own verification said, if it did. */
+void qs_conn_linger(struct qs_conn *conn, int app_error, const char *reason);
 /* Writes CONNECTION_CLOSE, sends it, keeps it for late packets. Within a trap. */
 void qs_conn_write_close(struct qs_conn *conn, const ngtcp2_ccerr *error);
 /* Sends the kept one again, at most once a millisecond. */

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <gnutls/crypto.h>
+#include <stdio.h>
 
 /* --- callbacks: ngtcp2 calls them from within read_pkt, writev_stream and handle_expiry --- */
 
@@ -41,20 +42,37 @@ static int cb_remove_cid(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user_da
 	return 0;
 }
 
+static void conn_is_up(struct qs_conn *conn)
+{
+	conn->handshake_done = true;
+	conn->state = QS_CONNECTION_OPEN;
+	conn->idle_since_ns = conn->engine->now_ns;
+	if (conn->server)
+		qs_tls_server_name(&conn->link, conn->sni, sizeof(conn->sni));
+	qs_log("connection %llu: open, %s, alpn %s, sni %s", (unsigned long long)conn->id, conn->server ? "server" : "client",
+	       conn->rule->alpn, conn->sni);
+	qs_conn_dirty(conn);
+}
+
+/* A TLS 1.3 client is done before the server has judged its certificate: where one was asked for, apps wait for the server's
+ * word (HANDSHAKE_DONE), so that a refusal is connect()'s errno. */
 static int cb_handshake_completed(ngtcp2_conn *quic, void *user_data)
 {
 	struct qs_conn *conn = user_data;
 
 	(void)quic;
-	conn->handshake_done = true;
-	conn->state = QS_CONNECTION_OPEN;
-	conn->idle_since_ns = conn->engine->now_ns;
-	if (conn->server) {
-		qs_tls_server_name(&conn->link, conn->sni, sizeof(conn->sni));
-		/* Nothing but the client's own address keeps a client's first ID apart: it is of no use any more. */
-	}
-	qs_log("connection %llu: open, %s, alpn %s, sni %s", (unsigned long long)conn->id, conn->server ? "server" : "client",
-	       conn->rule->alpn, conn->sni);
+	if (conn->server || !gnutls_certificate_client_get_request_status(conn->link.session))
+		conn_is_up(conn);
+	return 0;
+}
+
+static int cb_handshake_confirmed(ngtcp2_conn *quic, void *user_data)
+{
+	struct qs_conn *conn = user_data;
+
+	(void)quic;
+	if (!conn->handshake_done)
+		conn_is_up(conn);
 	return 0;
 }
 
@@ -130,7 +148,7 @@ static int cb_stream_reset(ngtcp2_conn *quic, int64_t id, uint64_t final_size, u
 
 		if (code == QS_APP_REFUSED)
 			conn->engine->totals.streams_refused++;
-		qs_stream_fail(stream, qs_errmap_stream(code, exchanged), QS_APP_RESET);
+		qs_stream_fail(stream, stream->rx_fin ? EPIPE : qs_errmap_stream(code, exchanged), QS_APP_RESET);
 	}
 	return 0;
 }
@@ -198,6 +216,7 @@ const ngtcp2_callbacks qs_conn_client_callbacks = {
 	COMMON_CALLBACKS,
 	.client_initial = ngtcp2_crypto_client_initial_cb,
 	.recv_retry = ngtcp2_crypto_recv_retry_cb,
+	.handshake_confirmed = cb_handshake_confirmed,
 	.extend_max_local_streams_bidi = cb_more_streams,
 };
 
@@ -212,12 +231,17 @@ static void read_failed(struct qs_conn *conn, int rv)
 {
 	ngtcp2_ccerr error;
 	const ngtcp2_ccerr *received;
+	char reason[128];
+	int app_error;
 
 	switch (rv) {
 	case NGTCP2_ERR_DRAINING:
 		received = ngtcp2_conn_get_ccerr(conn->quic);
 		qs_log("connection %llu: closed by the peer: %s", (unsigned long long)conn->id, qs_errmap_text(received));
-		qs_conn_linger(conn, qs_errmap_close(received, true, conn->handshake_done));
+		app_error = qs_errmap_close(received, true, conn->handshake_done);
+		snprintf(reason, sizeof(reason), "%s%s", app_error == EACCES ? "the peer refused: " : "",
+			 app_error == EACCES ? qs_errmap_text(received) : "");
+		qs_conn_linger(conn, app_error, reason);
 		return;
 	case NGTCP2_ERR_CLOSING:
 		return;

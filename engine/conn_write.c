@@ -183,11 +183,11 @@ static int write_one(struct writer *w, bool streams)
 		return 1;
 	}
 	if (n == NGTCP2_ERR_STREAM_SHUT_WR || n == NGTCP2_ERR_STREAM_NOT_FOUND) {
-		/* The peer wants no more of it; TCP would have answered with RST. */
+		/* The peer wants no more of it; TCP would have answered with RST, which is EPIPE after its FIN. */
 		stream->tx_blocked = stream->fin_written = true;
 		stream->announce = false;
 		rotate(conn, stream);
-		qs_stream_fail(stream, ECONNRESET, QS_APP_RESET);
+		qs_stream_fail(stream, stream->rx_fin ? EPIPE : ECONNRESET, QS_APP_RESET);
 		return 1;
 	}
 	if (n == NGTCP2_ERR_WRITE_MORE) {

@@ -217,6 +217,24 @@ static int endpoint_open(struct qs_engine *engine, const struct qs_addr *address
 	return 0;
 }
 
+/*
+ * The kernel gives bind() to port 0 an odd TCP port while it has one, and a mapped listener wants the UDP port of the same
+ * number: a client's UDP port should be an even one.
+ */
+static int client_open(struct qs_engine *engine, const struct qs_addr *address, const struct qs_udp_options *options,
+		       struct qs_endpoint **out)
+{
+	int rv = -EADDRINUSE;
+
+	for (int i = 0; i < 8; i++) {
+		rv = endpoint_open(engine, address, options, false, out);
+		if (rv < 0 || i == 7 || (*out)->udp.port % 2 == 0)
+			break;
+		qs_endpoint_release(*out);
+	}
+	return rv;
+}
+
 int qs_endpoint_client(struct qs_engine *engine, int family, const struct qs_addr *source, uint32_t mark, const char *device,
 		       struct qs_endpoint **out)
 {
@@ -233,7 +251,7 @@ int qs_endpoint_client(struct qs_engine *engine, int family, const struct qs_add
 			return 0;
 		}
 	}
-	return endpoint_open(engine, &address, &options, false, out);
+	return client_open(engine, &address, &options, out);
 }
 
 int qs_endpoint_server(struct qs_engine *engine, const struct qs_addr *address, const struct qs_rule *rule, struct qs_endpoint **out)

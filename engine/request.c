@@ -243,8 +243,13 @@ void qs_request_route(struct qs_request *request)
 			qs_request_fail(request, -rv, text);
 			return;
 		}
-	} else if (conn->state == QS_CONNECTION_OPEN && conn->n_waiting == 0 && qs_request_complete(request, conn)) {
-		return;
+	} else if (conn->state == QS_CONNECTION_OPEN && conn->n_waiting == 0) {
+		if (qs_request_complete(request, conn))
+			return;
+		if (conn->poisoned) {
+			qs_request_fail(request, ECONNREFUSED, "");
+			return;
+		}
 	}
 	mark_connecting(request);
 	TAILQ_REMOVE(&request->engine->requests, request, link);
@@ -309,8 +314,6 @@ static bool is_all_there(const struct qs_request *request)
 {
 	int queued = 0;
 
-	if (request->said < offsetof(struct qs_connect_req, filler))
-		return true; /* no header at all: judged at once */
 	return ioctl(request->source.fd, SIOCINQ, &queued) == 0 && (uint32_t)queued >= request->req->total;
 }
 
@@ -322,16 +325,18 @@ static void request_event(struct qs_source *source, uint32_t events)
 	int got = request->said > 0 ? 1 : read_header(request);
 
 	(void)events;
-	/* All of it must be in the queue before the app's end is touched: a smaller SO_SNDBUF would cut what is still to come. */
-	if (got == 0 || (got > 0 && !is_all_there(request)))
+	if (got == 0)
 		return;
-	/* From here on the end of the app's descriptor is seen by the stream: nothing more to watch. */
-	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, source->fd, NULL);
 	if (got < 0 || !qs_header_is_connect(request->req, request->said) || !qs_engine_may(engine, source->fd, request->req->token)) {
 		qs_engine_refused(engine, "stream", request->pid);
 		request_end(request);
 		return;
 	}
+	/* All of it must be in the queue before the app's end is touched: a smaller SO_SNDBUF would cut what is still to come. */
+	if (!is_all_there(request))
+		return;
+	/* From here on the end of the app's descriptor is seen by the stream: nothing more to watch. */
+	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, source->fd, NULL);
 	decide(request);
 }
 

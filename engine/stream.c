@@ -270,9 +270,15 @@ static void app_reset(struct qs_stream *stream)
 static void app_ended(struct qs_stream *stream)
 {
 	struct qs_options *options = &stream->engine->pages.options[stream->slot];
+	struct pollfd pfd = {.fd = stream->source.fd};
 
 	stream->readable = false;
 	stream->app_eof = true;
+	/* An end that was read before its event came: was it shutdown() or close()? */
+	if (!stream->app_gone && poll(&pfd, 1, 0) > 0 && pfd.revents & (POLLHUP | POLLERR))
+		stream->app_gone = true;
+	qs_log("stream %lld of pid %d: the app's end: %s, linger %u %u", (long long)stream->id, stream->pid,
+	       stream->app_gone ? "closed" : "shut down", options->linger_on, options->linger_s);
 	if (stream->app_gone && !stream->rx_fin_given && options->linger_on == 1 && options->linger_s == 0) {
 		app_reset(stream);
 		return;

@@ -3,13 +3,12 @@
 #ifndef QS_TEST_ENGINE_KIT_H
 #define QS_TEST_ENGINE_KIT_H
 
-/* clang-format off: cmocka.h wants these four first */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
-/* clang-format on */
+
+#include <cmocka.h> /* wants those four first */
 
 #include "engine/conn.h"
 #include "engine/control.h"
@@ -58,14 +57,14 @@ KIT void kit_pause(void)
 }
 
 /* Waits until `condition` holds; it is looked at every 2 ms. */
-#define KIT_UNTIL(condition)                                                                  \
-	do {                                                                                  \
-		uint64_t kit_end = kit_now_ms() + KIT_MS_MAX;                                 \
-		while (!(condition)) {                                                        \
-			if (kit_now_ms() > kit_end)                                           \
-				fail_msg("%s:%d: never: %s", __FILE__, __LINE__, #condition); \
-			kit_pause();                                                          \
-		}                                                                             \
+#define KIT_UNTIL(condition)                                                                       \
+	do {                                                                                       \
+		uint64_t kit_end = kit_now_ms() + KIT_MS_MAX;                                      \
+		while (!(condition)) {                                                             \
+			if (kit_now_ms() > kit_end)                                                \
+				fail_msg("%s:%d: never: %s", __FILE__, __LINE__, #condition);      \
+			kit_pause();                                                               \
+		}                                                                                  \
 	} while (0)
 
 /* --- the engine --- */
@@ -110,7 +109,8 @@ KIT void kit_start(const char *policy)
 
 	path = pki_write("policy.conf", policy, strlen(policy), false);
 	assert_int_equal(getrandom(&kit_id, sizeof(kit_id), 0), sizeof(kit_id));
-	assert_int_equal(qs_engine_init(&kit_engine, &kit_id, false, kit_listening(QS_CHANNEL_STREAM, SOCK_STREAM),
+	assert_int_equal(qs_engine_init(&kit_engine, &kit_id, false,
+					kit_listening(QS_CHANNEL_STREAM, SOCK_STREAM),
 					kit_listening(QS_CHANNEL_CONTROL, SOCK_SEQPACKET), path),
 			 0);
 	assert_string_equal(kit_engine.policy_fault, "");
@@ -143,7 +143,9 @@ KIT void kit_stop(void)
 	while (kit_running && pthread_tryjoin_np(kit_thread, NULL) != 0) {
 		if (kit_now_ms() > end) {
 			/* It still uses kit_engine: no other test can run. */
-			fprintf(stderr, "the engine does not end: %u streams, %u connections, %u requests, listeners: %s\n",
+			fprintf(stderr,
+				"the engine does not end: %u streams, %u connections, %u requests, "
+				"listeners: %s\n",
 				kit_engine.n_streams, kit_engine.n_conns, kit_engine.n_requests,
 				TAILQ_EMPTY(&kit_engine.listeners) ? "none" : "some");
 			_exit(1);
@@ -228,7 +230,10 @@ KIT ssize_t kit_reply(int fd, struct qs_control_reply *answer, int fds[3])
 		char bytes[CMSG_SPACE(sizeof(int) * 3)];
 	} control;
 	struct iovec iov = {answer, sizeof(*answer)};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control)};
 	ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
 	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
 
@@ -240,7 +245,10 @@ KIT ssize_t kit_reply(int fd, struct qs_control_reply *answer, int fds[3])
 
 KIT struct qs_control_req kit_request(enum qs_op op)
 {
-	struct qs_control_req req = {.magic = QS_CONTROL_MAGIC, .version = QS_PROTOCOL_VERSION, .op = op, .backlog = 512};
+	struct qs_control_req req = {.magic = QS_CONTROL_MAGIC,
+				     .version = QS_PROTOCOL_VERSION,
+				     .op = op,
+				     .backlog = 512};
 
 	memcpy(req.token, kit_id.token, sizeof(req.token));
 	return req;
@@ -316,11 +324,14 @@ KIT const struct kit_status *kit_status(void)
 	assert_true(len >= sizeof(status.head));
 	memcpy(&status.head, bytes, sizeof(status.head));
 	assert_int_equal(status.head.magic, QS_STATUS_MAGIC);
-	assert_int_equal(len, sizeof(status.head) + status.head.n_connections * sizeof(struct qs_status_connection) +
-				      status.head.n_streams * sizeof(struct qs_status_stream) +
-				      status.head.n_listeners * sizeof(struct qs_status_listener));
+	assert_int_equal(len,
+			 sizeof(status.head) +
+				 status.head.n_connections * sizeof(struct qs_status_connection) +
+				 status.head.n_streams * sizeof(struct qs_status_stream) +
+				 status.head.n_listeners * sizeof(struct qs_status_listener));
 	n = status.head.n_connections < 64 ? status.head.n_connections : 64;
-	memcpy(status.connections, bytes + sizeof(status.head), n * sizeof(struct qs_status_connection));
+	memcpy(status.connections, bytes + sizeof(status.head),
+	       n * sizeof(struct qs_status_connection));
 	return &status;
 }
 
@@ -335,163 +346,7 @@ KIT unsigned kit_connections(const char *sni)
 	return n;
 }
 
-/* --- streams --- */
-
-KIT void kit_header(struct qs_connect_req *req, const char *ip, uint16_t port, bool blocking)
-{
-	memset(req, 0, sizeof(*req));
-	req->magic = QS_CONNECT_MAGIC;
-	req->version = QS_PROTOCOL_VERSION;
-	memcpy(req->token, kit_id.token, sizeof(req->token));
-	req->flags = blocking ? QS_CONNECT_BLOCKING : 0;
-	req->dest = (struct qs_addr){.family = AF_INET, .port = port};
-	inet_pton(AF_INET, ip, req->dest.ip);
-	req->sndbuf = 2 * 212992;
-	req->total = sizeof(*req);
-}
-
-/* Sends the header and does not wait. */
-KIT int kit_connect_start(const char *ip, uint16_t port)
-{
-	static struct qs_connect_req req;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-	struct sockaddr_un addr;
-	socklen_t len = qs_control_address(&addr, kit_id.id, QS_CHANNEL_STREAM);
-
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &one, sizeof(one));
-	assert_int_equal(connect(fd, (struct sockaddr *)&addr, len), 0);
-	kit_header(&req, ip, port, false);
-	assert_int_equal(kit_send_fds(fd, &req, sizeof(req), &fd, 1), sizeof(req));
-	fcntl(fd, F_SETFL, O_NONBLOCK);
-	return fd;
-}
-
-KIT bool kit_mark(int fd, struct qs_mark *mark)
-{
-	uint64_t value = 0;
-	socklen_t len = sizeof(value);
-
-	return getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &value, &len) == 0 && qs_mark_decode(value, mark);
-}
-
-/* 0, or the errno that the app would see. */
-KIT int kit_connect_finish(int fd)
-{
-	struct pollfd pfd = {.fd = fd, .events = POLLOUT};
-	struct qs_mark mark = {0};
-
-	assert_int_equal(poll(&pfd, 1, KIT_MS_MAX), 1);
-	assert_true(kit_mark(fd, &mark));
-	if (mark.state == QS_MARK_FAILED)
-		return mark.error;
-	assert_int_equal(mark.state, QS_MARK_OPEN);
-	return 0;
-}
-
-/* Non-blocking connect, waited for. */
-KIT int kit_connect(const char *ip, uint16_t port)
-{
-	int fd = kit_connect_start(ip, port), error = kit_connect_finish(fd);
-
-	if (error != 0)
-		fail_msg("connect: %s", strerrorname_np(error));
-	return fd;
-}
-
-KIT int kit_accept(int listener)
-{
-	struct pollfd pfd = {.fd = listener, .events = POLLIN};
-	int fd;
-
-	assert_int_equal(poll(&pfd, 1, KIT_MS_MAX), 1);
-	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	assert_true(fd >= 0);
-	return fd;
-}
-
-/* The slot of a mapped descriptor: the accepting side finds it in the peer's name, the connecting side in its mark. */
-KIT const struct qs_slot *kit_slot(int fd)
-{
-	struct sockaddr_un addr;
-	socklen_t len = sizeof(addr);
-	struct qs_record record;
-	struct qs_mark mark;
-
-	kit_pages();
-	if (getpeername(fd, (struct sockaddr *)&addr, &len) == 0 && qs_record_decode(&addr, len, &record) == 0) {
-		assert_int_equal(kit_page->slots[record.slot].generation, record.generation);
-		return &kit_page->slots[record.slot];
-	}
-	assert_true(kit_mark(fd, &mark));
-	assert_int_equal(kit_page->slots[mark.slot].generation, mark.generation);
-	return &kit_page->slots[mark.slot];
-}
-
-/* Reads exactly `len` bytes, or until the end (then fewer). -1 with errno for an error. */
-KIT ssize_t kit_read(int fd, void *data, size_t len)
-{
-	size_t at = 0;
-
-	while (at < len) {
-		struct pollfd pfd = {.fd = fd, .events = POLLIN};
-		ssize_t n = recv(fd, (char *)data + at, len - at, MSG_DONTWAIT);
-
-		if (n == 0)
-			break;
-		if (n > 0)
-			at += (size_t)n;
-		else if (errno != EAGAIN)
-			return -1;
-		else
-			assert_int_equal(poll(&pfd, 1, KIT_MS_MAX), 1);
-	}
-	return (ssize_t)at;
-}
-
-KIT void kit_write(int fd, const void *data, size_t len)
-{
-	for (size_t at = 0; at < len;) {
-		struct pollfd pfd = {.fd = fd, .events = POLLOUT};
-		ssize_t n = send(fd, (const char *)data + at, len - at, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n >= 0)
-			at += (size_t)n;
-		else if (errno != EAGAIN)
-			fail_msg("send: %s", strerrorname_np(errno));
-		else
-			assert_int_equal(poll(&pfd, 1, KIT_MS_MAX), 1);
-	}
-}
-
-/* Waits for the end of what comes; the errno that the shim would tell the app: 0 for an end in order. */
-KIT int kit_end_errno(int fd)
-{
-	char byte;
-	ssize_t n = kit_read(fd, &byte, 1);
-
-	assert_true(n <= 0);
-	return kit_slot(fd)->error != 0 ? kit_slot(fd)->error : n < 0 ? errno : 0;
-}
-
-/* A small exchange in both directions. */
-KIT void kit_ping(int a, int b, char what)
-{
-	char got = 0;
-
-	kit_write(a, &what, 1);
-	assert_int_equal(kit_read(b, &got, 1), 1);
-	assert_int_equal(got, what);
-	kit_write(b, &what, 1);
-	assert_int_equal(kit_read(a, &got, 1), 1);
-	assert_int_equal(got, what);
-}
-
-/* Both ends of one new mapped connection. */
-KIT void kit_pair(const char *ip, uint16_t port, int listener, int *client, int *server)
-{
-	*client = kit_connect(ip, port);
-	*server = kit_accept(listener);
-}
+/* --- the rest --- */
 
 /* Lines of the log that hold `text`. */
 KIT unsigned kit_logged(const char *text)

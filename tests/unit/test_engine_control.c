@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What strangers and broken programs may do on the engine's three sockets: nothing, and nobody else notices.
-#include "engine_kit.h"
+#include "engine_kit_stream.h"
 
 #include <sys/wait.h>
 
@@ -48,7 +48,8 @@ static void goes_on(void)
 }
 
 /* Sends one message; the engine must close without an answer. */
-static void is_refused(enum qs_channel channel, const void *data, size_t len, const int *fds, size_t n_fds)
+static void is_refused(enum qs_channel channel, const void *data, size_t len, const int *fds,
+		       size_t n_fds)
 {
 	int fd = kit_channel(channel, channel == QS_CHANNEL_CONTROL ? SOCK_SEQPACKET : SOCK_STREAM);
 	struct qs_control_reply answer;
@@ -88,7 +89,8 @@ static void control_garbage(void **state)
 	memset(bad.token, 0, sizeof(bad.token));
 	is_refused(QS_CHANNEL_CONTROL, &bad, sizeof(bad), NULL, 0);
 	assert_int_equal(refused(), before + 9);
-	assert_int_equal(kit_logged("was refused"), logged + 1); /* once, or a stranger could fill the disk */
+	assert_int_equal(kit_logged("was refused"),
+			 logged + 1); /* once, or a stranger could fill the disk */
 	goes_on();
 }
 
@@ -96,17 +98,23 @@ static void control_garbage(void **state)
 static void control_bad_requests(void **state)
 {
 	struct qs_control_reply answer;
-	int pair[2], udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int pair[2], udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0),
+		     file = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	const struct {
 		enum qs_op op;
 		int fd;
-	} cases[] = {{QS_OP_LISTEN, -1}, {QS_OP_LISTEN, udp}, {QS_OP_LISTEN, file}, {(enum qs_op)99, -1}, {(enum qs_op)0, udp}};
+	} cases[] = {{QS_OP_LISTEN, -1},
+		     {QS_OP_LISTEN, udp},
+		     {QS_OP_LISTEN, file},
+		     {(enum qs_op)99, -1},
+		     {(enum qs_op)0, udp}};
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	for (size_t i = 0; i <= sizeof(cases) / sizeof(cases[0]); i++) {
 		bool last = i == sizeof(cases) / sizeof(cases[0]);
-		int sent = last ? pair[0] : cases[i].fd, fds[3], fd = kit_channel(QS_CHANNEL_CONTROL, SOCK_SEQPACKET);
+		int sent = last ? pair[0] : cases[i].fd, fds[3],
+		    fd = kit_channel(QS_CHANNEL_CONTROL, SOCK_SEQPACKET);
 		struct qs_control_req req = kit_request(last ? QS_OP_LISTEN : cases[i].op);
 
 		kit_send_fds(fd, &req, sizeof(req), &sent, sent >= 0);
@@ -166,17 +174,17 @@ static void descriptors_do_not_leak(void **state)
 static void stream_garbage(void **state)
 {
 	static struct qs_connect_req good, bad;
-	uint64_t before = refused();
+	uint64_t before = refused(), begin = kit_now_ms();
 
 	(void)state;
 	kit_header(&good, KIT_ONE, port, false);
-#define REFUSED_WITH(change)                                                        \
-	do {                                                                        \
-		int devnull = open("/dev/null", O_RDONLY | O_CLOEXEC);              \
-		bad = good;                                                         \
-		change;                                                             \
-		is_refused(QS_CHANNEL_STREAM, &bad, sizeof(bad), &devnull, 1);      \
-		close(devnull);                                                     \
+#define REFUSED_WITH(change)                                                                       \
+	do {                                                                                       \
+		int devnull = open("/dev/null", O_RDONLY | O_CLOEXEC);                             \
+		bad = good;                                                                        \
+		change;                                                                            \
+		is_refused(QS_CHANNEL_STREAM, &bad, sizeof(bad), &devnull, 1);                     \
+		close(devnull);                                                                    \
 	} while (0)
 	REFUSED_WITH(getrandom(&bad, sizeof(bad), 0));
 	REFUSED_WITH(bad.magic++);
@@ -190,10 +198,37 @@ static void stream_garbage(void **state)
 	REFUSED_WITH(bad.n_names = 4; memset(bad.names, 'a', sizeof(bad.names)));
 	REFUSED_WITH(memset(bad.device, 'a', sizeof(bad.device)));
 	is_refused(QS_CHANNEL_STREAM, &good, sizeof(good), NULL, 0); /* no descriptor */
-	is_refused(QS_CHANNEL_STREAM, &good, 100, &client, 1);       /* cut */
+	is_refused(QS_CHANNEL_STREAM, &good, 100, &client, 1); /* cut */
 	is_refused(QS_CHANNEL_STREAM, "", 1, NULL, 0);
 	assert_int_equal(refused(), before + 14);
+	assert_true(kit_now_ms() - begin <
+		    3000); /* at once: what can be judged does not wait for more */
 	goes_on();
+}
+
+/* A header that promises more than comes: the engine waits for it, but not by asking again and again. */
+static void unfinished_header_costs_nothing(void **state)
+{
+	static struct qs_connect_req req;
+	int fd = kit_channel(QS_CHANNEL_STREAM, SOCK_STREAM);
+	struct timespec before, after;
+	clockid_t clock;
+
+	(void)state;
+	kit_header(&req, KIT_ONE, port, false);
+	req.total = 1 << 20;
+	assert_int_equal(kit_send_fds(fd, &req, sizeof(req), &fd, 1), sizeof(req));
+	goes_on();
+	assert_int_equal(pthread_getcpuclockid(kit_thread, &clock), 0);
+	clock_gettime(clock, &before);
+	for (uint64_t end = kit_now_ms() + 300; kit_now_ms() < end;)
+		kit_pause();
+	clock_gettime(clock, &after);
+	close(fd);
+	assert_in_range((after.tv_sec - before.tv_sec) * 1000 +
+				(after.tv_nsec - before.tv_nsec) / 1000000,
+			0, 100);
+	KIT_UNTIL(refused() > 0);
 }
 
 /* A sound header for what the policy does not name: EACCES, however often. */
@@ -219,7 +254,8 @@ static void silent_clients(void **state)
 
 	(void)state;
 	for (int i = 0; i < 3 * EACH; i++)
-		fds[i] = kit_channel(i < EACH ? QS_CHANNEL_CONTROL : QS_CHANNEL_STREAM, i < EACH ? SOCK_SEQPACKET : SOCK_STREAM);
+		fds[i] = kit_channel(i < EACH ? QS_CHANNEL_CONTROL : QS_CHANNEL_STREAM,
+				     i < EACH ? SOCK_SEQPACKET : SOCK_STREAM);
 	goes_on();
 	for (int i = 0; i < 3 * EACH; i++) {
 		struct pollfd pfd = {.fd = fds[i], .events = POLLIN};
@@ -327,6 +363,7 @@ int main(void)
 		WITH_ENGINE(control_bad_requests),
 		WITH_ENGINE(descriptors_do_not_leak),
 		WITH_ENGINE(stream_garbage),
+		WITH_ENGINE(unfinished_header_costs_nothing),
 		WITH_ENGINE(stream_without_rule),
 		WITH_ENGINE(silent_viewers),
 		WITH_ENGINE(stranger_is_refused),

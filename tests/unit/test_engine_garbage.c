@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What anybody may send to an engine's UDP port: no connection notices, and it costs a bounded amount of memory.
-#include "engine_kit.h"
+#include "engine_kit_stream.h"
 
 static int listener, client, server, udp;
 static uint16_t port;
@@ -187,7 +187,8 @@ static void many_junk_initials(void **state)
 		if (k == EACH / 10) /* what allocators keep has been allocated */
 			before = resident_kib();
 		for (int i = 0; i < SOCKETS; i++) {
-			client_initial(data, sizeof(data), i % 3 ? NGTCP2_PROTO_VER_V1 : NGTCP2_PROTO_VER_V2);
+			client_initial(data, sizeof(data),
+				       i % 3 ? NGTCP2_PROTO_VER_V1 : NGTCP2_PROTO_VER_V2);
 			if (i % 3 == 0)
 				data[0] = 0xd3;
 			send_to_port(fds[i], data, sizeof(data));

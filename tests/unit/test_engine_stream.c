@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Streams through an engine, both ends on it: bytes, ends, resets, refusals, and who may stall whom.
-#include "engine_kit.h"
+#include "engine_kit_stream.h"
 
 #define BULK (8u << 20)
 
@@ -150,8 +150,8 @@ static void pump_both(int a, int b, size_t total)
 		done = pump_turn(&one, total);
 		done = pump_turn(&two, total) && done;
 		if (kit_now_ms() > end)
-			fail_msg("stalled: a sent %zu got %zu, b sent %zu got %zu of %zu", one.sent, one.received, two.sent,
-				 two.received, total);
+			fail_msg("stalled: a sent %zu got %zu, b sent %zu got %zu of %zu", one.sent,
+				 one.received, two.sent, two.received, total);
 	} while (!done);
 	assert_int_equal(one.bad, 0);
 	assert_int_equal(two.bad, 0);
@@ -361,7 +361,8 @@ static void many_unread_streams_stall_nobody(void **state)
 		kit_pair(KIT_ONE, port, listener, &clients[i], &servers[i]);
 		for (size_t at = 0; at < sizeof(zeros);) {
 			struct pollfd pfd = {.fd = clients[i], .events = POLLOUT};
-			ssize_t n = send(clients[i], zeros, sizeof(zeros) - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+			ssize_t n = send(clients[i], zeros, sizeof(zeros) - at,
+					 MSG_DONTWAIT | MSG_NOSIGNAL);
 
 			if (n > 0)
 				at += (size_t)n;

@@ -4,7 +4,7 @@
 // This program stands before ngtcp2's functions, as it stands before libc's __assert_fail and abort (as the helper program and
 // the shim do). When armed, the k-th call for a connection to
 // the first of two servers fails as an assertion does.
-#include "engine_kit.h"
+#include "engine_kit_stream.h"
 
 #include "engine/trap.h"
 
@@ -15,7 +15,8 @@
 
 /* --- what the shim and the helper program export --- */
 
-EXPORT void __assert_fail(const char *assertion, const char *file, unsigned line, const char *function) __attribute__((noreturn));
+EXPORT void __assert_fail(const char *assertion, const char *file, unsigned line,
+			  const char *function) __attribute__((noreturn));
 EXPORT void abort(void) __attribute__((noreturn));
 
 void __assert_fail(const char *assertion, const char *file, unsigned line, const char *function)
@@ -66,11 +67,13 @@ static void maybe_fail(enum where where, const ngtcp2_conn *quic)
 
 	if (!atomic_load(&fault.armed) || fault.where != where)
 		return;
-	TAILQ_FOREACH(conn, &kit_engine.conns, link_all) {
+	TAILQ_FOREACH(conn, &kit_engine.conns, link_all)
+	{
 		if (conn->quic == quic)
 			break;
 	}
-	if (conn == NULL || conn->server != fault.server || strcmp(conn->sni, "one.kit.test") != 0 || --fault.countdown > 0)
+	if (conn == NULL || conn->server != fault.server ||
+	    strcmp(conn->sni, "one.kit.test") != 0 || --fault.countdown > 0)
 		return;
 	atomic_store(&fault.armed, false);
 	if (fault.with_abort)
@@ -82,7 +85,8 @@ static void maybe_fail(enum where where, const ngtcp2_conn *quic)
 EXPORT const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
-	return "leak:ngtcp2_conn_client_new\nleak:ngtcp2_conn_server_new\nleak:libngtcp2\nleak:libgnutls\n";
+	return "leak:ngtcp2_conn_client_new\nleak:ngtcp2_conn_server_new\nleak:libngtcp2\nleak:"
+	       "libgnutls\n";
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -90,25 +94,29 @@ const char *__lsan_default_suppressions(void)
 /* Whose call runs: for the callbacks, which are not told. */
 static _Thread_local const ngtcp2_conn *inside;
 
-#define ENTER(where, conn)          \
-	do {                        \
-		inside = (conn);    \
-		maybe_fail(where, conn); \
+#define ENTER(where, conn)                                                                         \
+	do {                                                                                       \
+		inside = (conn);                                                                   \
+		maybe_fail(where, conn);                                                           \
 	} while (0)
 
-int ngtcp2_conn_read_pkt_versioned(ngtcp2_conn *conn, const ngtcp2_path *path, int version, const ngtcp2_pkt_info *pi,
-				   const uint8_t *pkt, size_t len, ngtcp2_tstamp ts)
+int ngtcp2_conn_read_pkt_versioned(ngtcp2_conn *conn, const ngtcp2_path *path, int version,
+				   const ngtcp2_pkt_info *pi, const uint8_t *pkt, size_t len,
+				   ngtcp2_tstamp ts)
 {
 	ENTER(READ, conn);
 	return REAL(ngtcp2_conn_read_pkt_versioned)(conn, path, version, pi, pkt, len, ts);
 }
 
-ngtcp2_ssize ngtcp2_conn_writev_stream_versioned(ngtcp2_conn *conn, ngtcp2_path *path, int version, ngtcp2_pkt_info *pi,
-						 uint8_t *dest, size_t destlen, ngtcp2_ssize *taken, uint32_t flags, int64_t id,
-						 const ngtcp2_vec *datav, size_t n, ngtcp2_tstamp ts)
+ngtcp2_ssize ngtcp2_conn_writev_stream_versioned(ngtcp2_conn *conn, ngtcp2_path *path, int version,
+						 ngtcp2_pkt_info *pi, uint8_t *dest, size_t destlen,
+						 ngtcp2_ssize *taken, uint32_t flags, int64_t id,
+						 const ngtcp2_vec *datav, size_t n,
+						 ngtcp2_tstamp ts)
 {
 	ENTER(WRITE, conn);
-	return REAL(ngtcp2_conn_writev_stream_versioned)(conn, path, version, pi, dest, destlen, taken, flags, id, datav, n, ts);
+	return REAL(ngtcp2_conn_writev_stream_versioned)(conn, path, version, pi, dest, destlen,
+							 taken, flags, id, datav, n, ts);
 }
 
 int ngtcp2_conn_handle_expiry(ngtcp2_conn *conn, ngtcp2_tstamp ts)
@@ -135,36 +143,42 @@ int ngtcp2_conn_open_bidi_stream(ngtcp2_conn *conn, int64_t *id, void *user_data
 	return REAL(ngtcp2_conn_open_bidi_stream)(conn, id, user_data);
 }
 
-ngtcp2_ssize ngtcp2_conn_write_connection_close_versioned(ngtcp2_conn *conn, ngtcp2_path *path, int version, ngtcp2_pkt_info *pi,
-							  uint8_t *dest, size_t destlen, const ngtcp2_ccerr *error,
+ngtcp2_ssize ngtcp2_conn_write_connection_close_versioned(ngtcp2_conn *conn, ngtcp2_path *path,
+							  int version, ngtcp2_pkt_info *pi,
+							  uint8_t *dest, size_t destlen,
+							  const ngtcp2_ccerr *error,
 							  ngtcp2_tstamp ts)
 {
 	ENTER(CLOSE, conn);
-	return REAL(ngtcp2_conn_write_connection_close_versioned)(conn, path, version, pi, dest, destlen, error, ts);
+	return REAL(ngtcp2_conn_write_connection_close_versioned)(conn, path, version, pi, dest,
+								  destlen, error, ts);
 }
 
 /* These are called by ngtcp2 itself: its frames lie between the trap and the fault. */
-int ngtcp2_crypto_encrypt_cb(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *ctx,
-			     const uint8_t *plain, size_t plainlen, const uint8_t *nonce, size_t noncelen, const uint8_t *aad,
-			     size_t aadlen)
+int ngtcp2_crypto_encrypt_cb(uint8_t *dest, const ngtcp2_crypto_aead *aead,
+			     const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *plain,
+			     size_t plainlen, const uint8_t *nonce, size_t noncelen,
+			     const uint8_t *aad, size_t aadlen)
 {
 	maybe_fail(ENCRYPT, inside);
-	return REAL(ngtcp2_crypto_encrypt_cb)(dest, aead, ctx, plain, plainlen, nonce, noncelen, aad, aadlen);
+	return REAL(ngtcp2_crypto_encrypt_cb)(dest, aead, ctx, plain, plainlen, nonce, noncelen,
+					      aad, aadlen);
 }
 
-int ngtcp2_crypto_decrypt_cb(uint8_t *dest, const ngtcp2_crypto_aead *aead, const ngtcp2_crypto_aead_ctx *ctx,
-			     const uint8_t *cipher, size_t cipherlen, const uint8_t *nonce, size_t noncelen, const uint8_t *aad,
-			     size_t aadlen)
+int ngtcp2_crypto_decrypt_cb(uint8_t *dest, const ngtcp2_crypto_aead *aead,
+			     const ngtcp2_crypto_aead_ctx *ctx, const uint8_t *cipher,
+			     size_t cipherlen, const uint8_t *nonce, size_t noncelen,
+			     const uint8_t *aad, size_t aadlen)
 {
 	maybe_fail(DECRYPT, inside);
-	return REAL(ngtcp2_crypto_decrypt_cb)(dest, aead, ctx, cipher, cipherlen, nonce, noncelen, aad, aadlen);
+	return REAL(ngtcp2_crypto_decrypt_cb)(dest, aead, ctx, cipher, cipherlen, nonce, noncelen,
+					      aad, aadlen);
 }
 
 /* --- the tests --- */
 
 /* Connections whose peer was poisoned learn of it by their idle timeout. */
-#define POLICY                                                                                      \
-	kit_policy("idle-timeout = 500ms\nkeep-alive = 100ms\n")
+#define POLICY kit_policy("idle-timeout = 500ms\nkeep-alive = 100ms\n")
 
 static int listeners[2];
 static uint16_t ports[2];
@@ -241,9 +255,10 @@ static const struct fault_case {
 	bool server, with_abort;
 	int countdown;
 } cases[] = {
-	{READ, false, false, 1},    {READ, true, true, 3},     {WRITE, false, true, 3},    {WRITE, true, false, 2},
-	{EXPIRY, false, false, 1},  {EXPIRY, true, true, 1},   {ENCRYPT, false, false, 2}, {ENCRYPT, true, true, 1},
-	{DECRYPT, true, false, 2},  {DECRYPT, false, true, 1}, {EXTEND, false, true, 1},   {EXTEND, true, false, 3},
+	{READ, false, false, 1},    {READ, true, true, 3},     {WRITE, false, true, 3},
+	{WRITE, true, false, 2},    {EXPIRY, false, false, 1}, {EXPIRY, true, true, 1},
+	{ENCRYPT, false, false, 2}, {ENCRYPT, true, true, 1},  {DECRYPT, true, false, 2},
+	{DECRYPT, false, true, 1},  {EXTEND, false, true, 1},  {EXTEND, true, false, 3},
 };
 
 /* The streams of the connection at fault end with an errno, at once on its own side, after the idle timeout on the peer's. */
@@ -254,7 +269,8 @@ static void connection_at_fault_dies(void **state)
 	uint64_t begin;
 
 	arm(c->where, c->server, c->with_abort, c->countdown);
-	for (uint64_t end = kit_now_ms() + KIT_MS_MAX; !fired() && kit_now_ms() < end; kit_pause()) {
+	for (uint64_t end = kit_now_ms() + KIT_MS_MAX; !fired() && kit_now_ms() < end;
+	     kit_pause()) {
 		send(client[0], "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 		send(server[0], "y", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	}
@@ -382,7 +398,8 @@ int main(void)
 {
 	enum { CASES = sizeof(cases) / sizeof(cases[0]) };
 	static char names[CASES][64];
-	static const char *const where_names[] = {"read", "write", "expiry", "encrypt", "decrypt", "extend"};
+	static const char *const where_names[] = {"read",    "write",	"expiry",
+						  "encrypt", "decrypt", "extend"};
 	struct CMUnitTest tests[CASES + 6] = {
 		cmocka_unit_test(symbols_are_ours),
 		cmocka_unit_test_setup_teardown(fault_in_close, start, stop),
@@ -390,16 +407,20 @@ int main(void)
 	};
 
 	for (int i = 0; i < CASES; i++) {
-		snprintf(names[i], sizeof(names[i]), "fault_in_%s_of_%s_by_%s", where_names[cases[i].where],
-			 cases[i].server ? "server" : "client", cases[i].with_abort ? "abort" : "assert");
+		snprintf(names[i], sizeof(names[i]), "fault_in_%s_of_%s_by_%s",
+			 where_names[cases[i].where], cases[i].server ? "server" : "client",
+			 cases[i].with_abort ? "abort" : "assert");
 		tests[3 + i] = (struct CMUnitTest){.name = names[i],
 						   .test_func = connection_at_fault_dies,
 						   .setup_func = start,
 						   .teardown_func = stop,
 						   .initial_state = (void *)(uintptr_t)&cases[i]};
 	}
-	tests[3 + CASES] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(fault_in_handshake, start, stop);
-	tests[4 + CASES] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(fault_in_open_after_handshake, start, stop);
-	tests[5 + CASES] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(fault_in_open, start, stop);
+	tests[3 + CASES] =
+		(struct CMUnitTest)cmocka_unit_test_setup_teardown(fault_in_handshake, start, stop);
+	tests[4 + CASES] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(
+		fault_in_open_after_handshake, start, stop);
+	tests[5 + CASES] =
+		(struct CMUnitTest)cmocka_unit_test_setup_teardown(fault_in_open, start, stop);
 	return cmocka_run_group_tests(tests, kit_setup, kit_teardown);
 }
