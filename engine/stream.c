@@ -35,7 +35,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define TX_HIGH (256u * 1024u)
+#define TX_HIGH (512u * 1024u)
 #define COPY_BELOW 16384u /* smaller reads are copied into a chunk of their size */
 #define SMALL_CHUNK (4096u - 64u)
 #define RX_DIRECT 8192u /* larger pieces are given to the app without a copy where nothing waits */
