@@ -409,7 +409,9 @@ static void conn_grave(struct qs_grave *grave)
 {
 	struct qs_conn *conn = qs_container(grave, struct qs_conn, grave);
 
-	if (!conn->poisoned && QS_TRAP_ENTER() == 0) {
+	if (conn->poisoned) {
+		qs_tls_creds_unref(conn->link.creds); /* ours; the session that also names them is never used again */
+	} else if (QS_TRAP_ENTER() == 0) {
 		ngtcp2_conn_del(conn->quic);
 		qs_tls_fini(&conn->link);
 	}

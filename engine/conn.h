@@ -42,6 +42,9 @@ struct qs_conn {
 	const struct qs_rule *rule;
 	struct qs_conn_key key;
 	struct qs_addr local, peer;
+	struct qs_addr last_from; /* where the last train came from */
+	uint64_t paths_since_ns;
+	unsigned n_paths;
 	char sni[256];
 	struct qs_cid_entry *cids;
 	struct qs_request_list waiting; /* client: connects that want a stream here */

@@ -10,6 +10,9 @@
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <stdio.h>
+#include <string.h>
+
+#define PATHS_A_SECOND 16u
 
 /* --- callbacks: ngtcp2 calls them from within read_pkt, writev_stream and handle_expiry --- */
 
@@ -259,6 +262,26 @@ static void read_failed(struct qs_conn *conn, int rv)
 	qs_conn_close(conn, &error, qs_errmap_close(&error, false, conn->handshake_done));
 }
 
+/* Each new path costs a validation and a connection ID: a peer that hops more often than PATHS_A_SECOND is not followed. */
+static bool may_come_from_there(struct qs_conn *conn, const struct qs_udp_train *train)
+{
+	uint64_t now = conn->engine->now_ns;
+	struct qs_addr from;
+
+	if (qs_addr_from_sockaddr(&from, (const struct sockaddr *)&train->remote, train->remote_len) < 0)
+		return false;
+	if (memcmp(&from, &conn->last_from, sizeof(from)) == 0)
+		return true;
+	if (now - conn->paths_since_ns > QS_NSEC) {
+		conn->paths_since_ns = now;
+		conn->n_paths = 0;
+	}
+	if (conn->n_paths++ >= PATHS_A_SECOND)
+		return false;
+	conn->last_from = from;
+	return true;
+}
+
 static void read_train(struct qs_conn *conn, const struct qs_udp_train *train, uint8_t *data, size_t len)
 {
 	ngtcp2_pkt_info pi = {.ecn = train->ecn};
@@ -268,6 +291,8 @@ static void read_train(struct qs_conn *conn, const struct qs_udp_train *train, u
 		.remote = {.addr = (ngtcp2_sockaddr *)&remote, .addrlen = train->remote_len},
 	};
 
+	if (!may_come_from_there(conn, train))
+		return;
 	for (size_t at = 0; at < len; at += train->segment) {
 		size_t n = len - at < train->segment ? len - at : train->segment;
 		int rv = ngtcp2_conn_read_pkt(conn->quic, &path, &pi, data + at, n, conn->engine->now_ns);

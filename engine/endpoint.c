@@ -14,6 +14,7 @@
 #include "log.h"
 
 #include <errno.h>
+#include <gnutls/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,42 @@
 #include <unistd.h>
 
 #define BATCHES_A_TURN 4
+#define RESETS_A_SECOND 100u
+
+/*
+ * A packet for a connection of ours that is no more: its peer is told by a stateless reset (RFC 9000, 10.3). Only for IDs that this
+ * engine gave out, smaller than what came, and at most RESETS_A_SECOND, so that it can neither amplify nor loop.
+ */
+static void reset_stateless(struct qs_endpoint *endpoint, const struct qs_udp_train *train, const ngtcp2_version_cid *vc, size_t len)
+{
+	struct qs_engine *engine = endpoint->engine;
+	uint8_t packet[64], token[NGTCP2_STATELESS_RESET_TOKENLEN], noise[24];
+	struct qs_udp_train answer = *train;
+	struct qs_cid_fields fields;
+	ngtcp2_ssize n;
+	ngtcp2_cid cid;
+
+	if (len <= sizeof(noise) + sizeof(token) + 1 || qs_cid_decode(vc->dcid, vc->dcidlen, &fields) < 0 ||
+	    fields.generation != engine->generation)
+		return;
+	if (engine->now_ns - engine->resets_since_ns > QS_NSEC) {
+		engine->resets_since_ns = engine->now_ns;
+		engine->n_resets = 0;
+	}
+	if (engine->n_resets++ >= RESETS_A_SECOND)
+		return;
+	ngtcp2_cid_init(&cid, vc->dcid, vc->dcidlen);
+	if (ngtcp2_crypto_generate_stateless_reset_token(token, engine->reset_secret, sizeof(engine->reset_secret), &cid) != 0 ||
+	    gnutls_rnd(GNUTLS_RND_NONCE, noise, sizeof(noise)) != 0)
+		return;
+	n = ngtcp2_pkt_write_stateless_reset(packet, sizeof(packet), token, noise, sizeof(noise));
+	if (n <= 0)
+		return;
+	answer.data = packet;
+	answer.len = answer.segment = (size_t)n;
+	answer.ecn = 0;
+	qs_udp_send(&endpoint->udp, &answer);
+}
 
 /* The connection of one packet, a new one for a first Initial; NULL = nobody's. */
 static struct qs_conn *find_owner(struct qs_endpoint *endpoint, const struct qs_udp_train *train, const uint8_t *packet, size_t len)
@@ -35,6 +72,8 @@ static struct qs_conn *find_owner(struct qs_endpoint *endpoint, const struct qs_
 		conn = qs_conn_find(endpoint->engine, vc.dcid, vc.dcidlen);
 		if (conn == NULL && endpoint->server && vc.version != 0)
 			conn = qs_conn_accept(endpoint, train, packet, len);
+		else if (conn == NULL && vc.version == 0)
+			reset_stateless(endpoint, train, &vc, len);
 		return conn;
 	}
 	if (rv == NGTCP2_ERR_VERSION_NEGOTIATION && endpoint->server && len >= 1200) {

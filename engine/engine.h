@@ -83,6 +83,8 @@ struct qs_engine {
 	struct qs_chunk *free_chunks;
 	unsigned n_free_chunks;
 	uint64_t next_conn_id;
+	uint64_t resets_since_ns;         /* stateless resets sent since then */
+	unsigned n_resets;
 	uint64_t refusal_ns;              /* when one was last logged */
 	unsigned n_streams, n_conns, n_requests, n_controls;
 	struct qs_status_totals totals;

@@ -2,6 +2,10 @@
 // What anybody may send to an engine's UDP port: no connection notices, and it costs a bounded amount of memory.
 #include "engine_kit_stream.h"
 
+#include "cid.h"
+
+#include <ngtcp2/ngtcp2_crypto.h>
+
 static int listener, client, server, udp;
 static uint16_t port;
 static struct sockaddr_in target = {.sin_family = AF_INET};
@@ -172,6 +176,41 @@ static void short_headers_of_nobody(void **state)
 	goes_on();
 }
 
+/* An ID that this engine gave out, of a connection that is no more: a stateless reset, smaller than what came, and rare. */
+static void dead_connections_are_reset(void **state)
+{
+	struct qs_cid_fields fields = {.generation = kit_engine.generation, .nonce = {1, 2, 3}};
+	const struct timeval limit = {.tv_sec = 2};
+	uint8_t data[100] = {0x40}, answer[1500], token[NGTCP2_STATELESS_RESET_TOKENLEN];
+	ngtcp2_cid cid = {.datalen = QS_CID_LEN};
+	unsigned answers = 0;
+	ssize_t n;
+
+	(void)state;
+	qs_cid_encode(cid.data, &fields);
+	memcpy(data + 1, cid.data, cid.datalen);
+	assert_int_equal(ngtcp2_crypto_generate_stateless_reset_token(token, kit_engine.reset_secret, sizeof(kit_engine.reset_secret),
+								      &cid),
+			 0);
+	setsockopt(udp, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	send_to_port(udp, data, sizeof(data));
+	n = recv(udp, answer, sizeof(answer), 0);
+	assert_in_range(n, 21, sizeof(data) - 1);
+	assert_memory_equal(answer + n - sizeof(token), token, sizeof(token));
+	/* Too small, or of another engine: silence. */
+	send_to_port(udp, data, 41);
+	data[1 + 5] ^= 1; /* the generation */
+	send_to_port(udp, data, sizeof(data));
+	data[1 + 5] ^= 1;
+	for (int i = 0; i < 1000; i++)
+		send_to_port(udp, data, sizeof(data));
+	goes_on();
+	while (recv(udp, answer, sizeof(answer), MSG_DONTWAIT) > 0)
+		answers++;
+	assert_in_range(answers, 1, 300);
+	goes_on();
+}
+
 /* First packets that nobody can decrypt, from many ports. */
 static void many_junk_initials(void **state)
 {
@@ -215,7 +254,8 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		WITH_ENGINE(random_datagrams),	      WITH_ENGINE(empty_datagrams),
 		WITH_ENGINE(truncated_long_headers),  WITH_ENGINE(version_negotiation),
-		WITH_ENGINE(short_headers_of_nobody), WITH_ENGINE(many_junk_initials),
+		WITH_ENGINE(short_headers_of_nobody), WITH_ENGINE(dead_connections_are_reset),
+		WITH_ENGINE(many_junk_initials),
 	};
 
 	return cmocka_run_group_tests(tests, kit_setup, kit_teardown);
