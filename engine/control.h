@@ -102,7 +102,10 @@ struct qs_options {
 	uint16_t linger_s;
 	uint32_t ignored;  /* how many options were accepted without effect */
 	uint16_t generation; /* of the slot this belongs to; apps write only when it equals their mark's */
-	uint8_t reserved[34];
+	uint8_t small_set;   /* bit per small option (option.c of the shim), for reading back only */
+	uint8_t small[8];
+	uint8_t read_shut;   /* the app has shut down reading: an end of its data is its own doing */
+	uint8_t reserved[24];
 };
 enum qs_option {
 	QS_OPT_NODELAY,

@@ -36,7 +36,8 @@ struct qs_slot {
 	_Atomic uint64_t acked_bytes;
 	_Atomic uint64_t received_bytes; /* given to the app */
 	uint64_t opened_ns; /* CLOCK_MONOTONIC */
-	char reason[152];   /* one line for the user when a connect failed and he must mend something, else "" */
+	uint32_t fin_given; /* the peer's FIN has reached the app's end: a read of 0 without it means that the engine died */
+	char reason[148];   /* one line for the user when a connect failed and he must mend something, else "" */
 };
 
 /* Figures of one QUIC connection, for TCP_INFO. Updated by the engine at most every few milliseconds. */

@@ -174,8 +174,10 @@ static void stream_event(struct qs_source *source, uint32_t events)
 		stream->readable = true;
 		want_read(stream);
 	}
-	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR) && (stream->rx_head != NULL || stream->want_out))
+	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR) && (stream->rx_head != NULL || stream->want_out)) {
+		stream->app_full = false;
 		qs_stream_push_later(stream);
+	}
 }
 
 /* --- tx --- */
@@ -548,6 +550,8 @@ void qs_stream_push(struct qs_stream *stream)
 		stream_settle(stream);
 		return;
 	}
+	if (stream->app_full)
+		return; /* EPOLLOUT will tell */
 	while (stream->rx_head != NULL && stream->source.fd >= 0) {
 		struct iovec iov[16];
 		struct msghdr msg = {.msg_iov = iov};
@@ -564,6 +568,7 @@ void qs_stream_push(struct qs_stream *stream)
 			count_given(stream, (size_t)n);
 			rx_consume(stream, (size_t)n);
 		} else if (n < 0 && errno == EAGAIN) {
+			stream->app_full = true;
 			set_want_out(stream, true);
 			return;
 		} else if (n < 0 && errno == EINTR) {
@@ -577,6 +582,9 @@ void qs_stream_push(struct qs_stream *stream)
 		return; /* credit for it ended the connection: it is in the flush list again */
 	set_want_out(stream, false);
 	if (stream->rx_fin && !stream->rx_fin_given) {
+		qs_slot_begin(stream_slot(stream));
+		stream_slot(stream)->fin_given = 1;
+		qs_slot_end(stream_slot(stream));
 		shutdown(stream->source.fd, SHUT_WR);
 		stream->rx_fin_given = true;
 	}

@@ -53,6 +53,7 @@ struct qs_stream {
 	uint64_t rx_bytes;   /* waiting here */
 	uint64_t rx_owed;    /* credit held back by the connection's ceiling */
 	bool rx_fin, rx_fin_given, want_out;
+	bool app_full;       /* the app's buffer had no room, and EPOLLOUT has not come yet */
 	bool app_deaf;       /* the app shut down reading: discard, credit goes on */
 	uint64_t lost_before;
 };

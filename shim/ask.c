@@ -14,6 +14,24 @@
 #define LISTEN_WAIT_S 15 /* keys are read and ports bound meanwhile */
 #define PAGES_WAIT_S 1
 
+/*
+ * Names are public: when our engine has ended, anybody may take its name, and would be told the token. Whoever listens
+ * there must be root or ourselves.
+ */
+static int check_owner(int sock)
+{
+	struct ucred cred = {.uid = (uid_t)-1};
+	socklen_t len = sizeof(cred);
+
+	if (qs_sys_getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 ||
+	    (cred.uid != 0 && cred.uid != (uid_t)qs_raw(SYS_geteuid, 0, 0, 0, 0) &&
+	     cred.uid != (uid_t)qs_raw(SYS_getuid, 0, 0, 0, 0))) {
+		qs_complain("%1", "another user has taken the name of this program's engine: nothing is sent to it", "");
+		return -EACCES;
+	}
+	return 0;
+}
+
 int qs_ask_connect(int sock, enum qs_channel channel, bool start)
 {
 	struct sockaddr_un name;
@@ -22,7 +40,9 @@ int qs_ask_connect(int sock, enum qs_channel channel, bool start)
 	for (unsigned waited = 0;; waited += PAUSE_MS) {
 		int rc = qs_sys_connect(sock, &name, len);
 
-		if (rc == 0 || (rc != -ECONNREFUSED && rc != -EAGAIN && rc != -EINTR))
+		if (rc == 0)
+			return check_owner(sock);
+		if (rc != -ECONNREFUSED && rc != -EAGAIN && rc != -EINTR)
 			return rc;
 		if (rc == -ECONNREFUSED) {
 			if (!start)

@@ -322,6 +322,7 @@ static int start(int fd, const struct sockaddr *addr, socklen_t len, const struc
 	}
 	if (rc < 0)
 		return fail(-rc);
+	qs_pages_prepare();
 	return flags & O_NONBLOCK ? fail(EINPROGRESS) : wait_for_end(fd, false);
 }
 

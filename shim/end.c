@@ -13,6 +13,7 @@
  *
  *			read		write
  * end in order		0		EPIPE
+ * the engine died	ECONNRESET	EPIPE
  * reset, not told	its errno	its errno
  * reset, told		0		EPIPE
  * connect failed	its errno	its errno
@@ -27,6 +28,15 @@ static ssize_t tell(int error)
 	return -1;
 }
 
+/* The data ended, and neither the peer nor the app nor the engine has ended it: what is missing must not look complete. */
+static bool engine_died(const struct qs_mark *mark, const struct qs_slot_view *slot)
+{
+	const struct qs_options *options = qs_pages_options(mark);
+
+	return slot->state == QS_SLOT_OPEN && !slot->fin_given && options &&
+	       !__atomic_load_n(&options->read_shut, __ATOMIC_RELAXED);
+}
+
 static ssize_t tell_open(int fd, struct qs_mark *mark, enum qs_end_side side, ssize_t result)
 {
 	struct qs_slot_view slot;
@@ -39,8 +49,12 @@ static ssize_t tell_open(int fd, struct qs_mark *mark, enum qs_end_side side, ss
 	}
 	if (error && error != ECONNRESET)
 		return result;
-	if (qs_pages_slot(mark, &slot) && slot.state == QS_SLOT_ENDED && slot.error)
-		error = slot.error;
+	if (qs_pages_slot(mark, &slot)) {
+		if (slot.state == QS_SLOT_ENDED && slot.error)
+			error = slot.error;
+		else if (side == QS_END_READ && result == 0 && engine_died(mark, &slot))
+			error = ECONNRESET;
+	}
 	if (!error)
 		return result;
 	mark->error = QS_TOLD_END;

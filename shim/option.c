@@ -88,7 +88,6 @@ int qs_option_index(int level, int name)
 	return -1;
 }
 
-/* reserved[0] has a bit for each small option that is set, reserved[1] and on their values. */
 bool qs_option_read(const struct qs_options *options, int index, int *value)
 {
 	if (index < QS_OPT_MAX) {
@@ -98,9 +97,9 @@ bool qs_option_read(const struct qs_options *options, int index, int *value)
 		return true;
 	}
 	index -= QS_OPT_MAX;
-	if (!(__atomic_load_n(&options->reserved[0], __ATOMIC_ACQUIRE) >> index & 1))
+	if (!(__atomic_load_n(&options->small_set, __ATOMIC_ACQUIRE) >> index & 1))
 		return false;
-	*value = __atomic_load_n(&options->reserved[1 + index], __ATOMIC_RELAXED);
+	*value = __atomic_load_n(&options->small[index], __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -112,8 +111,8 @@ void qs_option_write(struct qs_options *options, int index, int value)
 		return;
 	}
 	index -= QS_OPT_MAX;
-	__atomic_store_n(&options->reserved[1 + index], (uint8_t)value, __ATOMIC_RELAXED);
-	__atomic_fetch_or(&options->reserved[0], (uint8_t)(1u << index), __ATOMIC_RELEASE);
+	__atomic_store_n(&options->small[index], (uint8_t)value, __ATOMIC_RELAXED);
+	__atomic_fetch_or(&options->small_set, (uint8_t)(1u << index), __ATOMIC_RELEASE);
 }
 
 void qs_option_note(int level, int name)

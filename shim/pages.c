@@ -98,6 +98,12 @@ static void fetch(void)
 		qs_pages_adopt(fds[0], fds[1]);
 }
 
+void qs_pages_prepare(void)
+{
+	if (atomic_load_explicit(&n_mapped, memory_order_relaxed) == 0 && qs_may_look())
+		fetch();
+}
+
 /* Copies one slot of one page if it belongs to the mark. */
 static bool read_slot(const struct qs_page *page, const struct qs_mark *mark,
 		      struct qs_slot_view *out)
@@ -115,6 +121,7 @@ static bool read_slot(const struct qs_page *page, const struct qs_mark *mark,
 		if (fits && out) {
 			out->state = slot->state;
 			out->server = slot->server;
+			out->fin_given = slot->fin_given;
 			out->error = slot->error;
 			out->path = slot->path;
 			out->local = slot->local;

@@ -9,11 +9,12 @@
 struct qs_slot_view {
 	uint8_t state; /* enum qs_slot_state */
 	bool server;
+	bool fin_given;
 	int error;
 	uint32_t path;
 	struct qs_addr local, peer;
 	uint64_t sent_bytes, acked_bytes, received_bytes;
-	char reason[152];
+	char reason[148];
 };
 
 /*
@@ -22,6 +23,8 @@ struct qs_slot_view {
  * Thread- and async-signal-safe; leaves errno alone.
  */
 bool qs_pages_slot(const struct qs_mark *mark, struct qs_slot_view *out);
+/* Maps the pages now if this process has none: when an engine has died it is too late to ask. One round trip, once. */
+void qs_pages_prepare(void);
 /* The shared option slot of a mark, NULL if there is none. Lives as long as the process. */
 struct qs_options *qs_pages_options(const struct qs_mark *mark);
 /* Figures of the path that a slot named. False if the mark's page is not there. */

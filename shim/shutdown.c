@@ -21,6 +21,14 @@ static bool is_over(int fd, const struct qs_mark *mark)
 	       qs_pages_slot(mark, &slot) && slot.state == QS_SLOT_ENDED;
 }
 
+static void note_read_shut(const struct qs_mark *mark)
+{
+	struct qs_options *options = qs_pages_options(mark);
+
+	if (options)
+		__atomic_store_n(&options->read_shut, 1, __ATOMIC_RELAXED);
+}
+
 static int shutdown_mapped(int fd, int how, struct qs_mark *mark)
 {
 	bool over = false;
@@ -37,6 +45,8 @@ static int shutdown_mapped(int fd, int how, struct qs_mark *mark)
 		break;
 	case QS_MARK_OPEN:
 		over = is_over(fd, mark);
+		if (how == SHUT_RD || how == SHUT_RDWR)
+			note_read_shut(mark);
 		break;
 	case QS_MARK_LISTENER:
 		if (how == SHUT_WR)

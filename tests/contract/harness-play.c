@@ -105,7 +105,6 @@ int64_t ct_fill(int fd, uint64_t seed)
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
 	char block[4096];
 	size_t size = sizeof(block);
-	bool waited = false;
 	int64_t done = 0;
 
 	for (;;) {
@@ -117,17 +116,16 @@ int64_t ct_fill(int fd, uint64_t seed)
 		n = write(fd, block + skip, size > 1 ? size - skip : 1);
 		if (n > 0) {
 			done += n;
-			waited = false;
 			continue;
 		}
 		CHECK(n < 0 && errno == EAGAIN);
-		/* Where a block has no room a byte may have; and buffers further on may make some. */
-		if (size > 1)
+		/* Buffers further on may make room; and where a block has none at last, a byte may have. */
+		if (MUST(poll(&p, 1, 300)) > 0)
+			size = sizeof(block);
+		else if (size > 1)
 			size = 1;
-		else if (waited)
-			return done;
 		else
-			waited = MUST(poll(&p, 1, 300)) == 0;
+			return done;
 	}
 }
 

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""What an app sees when its engine is killed, and when somebody else has taken its engine's name."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import kit
+
+ID = os.urandom(8).hex()
+ENGINES = {"server": ID[:-1] + "1", "client": ID[:-1] + "2", "squatted": ID[:-1] + "3"}
+SERVER = """
+import socket, sys
+l = socket.socket(); l.bind(("127.0.0.1", 0)); l.listen(5)
+print(l.getsockname()[1], flush=True)
+c, _ = l.accept(); c.sendall(b"x" * 1000)
+try:
+    print("read", len(c.recv(100)), flush=True)
+except OSError as e:
+    print(e.errno, flush=True)
+"""
+CLIENT = """
+import socket, sys
+try:
+    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    got = 0
+    while got < 1000:
+        got += len(s.recv(4096))
+    print("ready", flush=True)
+    print("read", len(s.recv(100)), flush=True)
+except OSError as e:
+    print(e.errno, flush=True)
+"""
+
+
+def start(engine, policy, code, *arguments):
+    env = dict(os.environ, LD_PRELOAD=kit.SHIM, QUICSHIM_POLICY=policy,
+               QUICSHIM_ENGINE=f"{ENGINES[engine]}-{'0' * 31}1")
+    child = subprocess.Popen([kit.PYTHON, "-c", code, *map(str, arguments)], env=env, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    kit.children.append(child)
+    return child
+
+
+def engine_pid(engine):
+    """The process that listens on the engine's control socket, found by its environment."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm") as f:
+                if f.read().strip() != "quicshim":
+                    continue
+            with open(f"/proc/{pid}/environ", "rb") as f:
+                if ENGINES[engine].encode() in f.read():
+                    return int(pid)
+        except OSError:
+            continue
+    return None
+
+
+def killed(policy, victim):
+    server = start("server", policy, SERVER)
+    port = int(server.stdout.readline())
+    client = start("client", policy, CLIENT, port)
+    kit.check(f"{victim}: data arrives first", client.stdout.readline() == "ready\n")
+    os.kill(engine_pid(victim), signal.SIGKILL)
+    whose = server if victim == "server" else client
+    said = whose.stdout.readline().strip()
+    kit.check(f"{victim}: an engine that dies is a reset, not the end of the data", said == "104", said)
+    for child in (server, client):
+        child.kill()
+        child.wait()
+    other = engine_pid("client" if victim == "server" else "server")
+    if other:
+        os.kill(other, signal.SIGKILL)
+
+
+def squatted(policy):
+    """A stranger listens under the name that the engine would have."""
+    ready, tell = os.pipe()
+    stranger = os.fork()
+    if stranger == 0:
+        os.setuid(kit.NOBODY)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.bind(f"\0quicshim/{ENGINES['squatted']}/stream")
+        sock.listen(5)
+        os.write(tell, b"x")
+        sock.settimeout(10)
+        conn, _ = sock.accept()
+        conn.settimeout(2)
+        try:
+            os._exit(1 if conn.recv(4096) else 0)  # anything it hears is too much
+        except OSError:
+            os._exit(0)
+    os.read(ready, 1)
+    client = start("squatted", policy, CLIENT, 9)
+    said = client.stdout.readline().strip()
+    kit.check("a name that a stranger holds: EACCES", said == "13", said)
+    kit.check("and a line that says so", "another user" in client.stderr.read())
+    kit.check("and the stranger hears nothing", os.waitpid(stranger, 0)[1] == 0)
+
+
+def main():
+    folder = kit.begin("engine")
+    if kit.PLACEMENT == "thread":
+        kit.skip("an engine thread dies with its process")
+    policy = folder + "/policy.conf"
+    with open(policy, "w") as f:
+        f.write(f"[connect 127.0.0.0/8 *]\nmode = quic\nca = {folder}/pki/ca.pem\n"
+                f"[listen * *]\nmode = quic\ncert = {folder}/pki/server.pem\nkey = {folder}/pki/server.key\n")
+    os.chmod(policy, 0o600)
+    killed(policy, "server")
+    killed(policy, "client")
+    if os.geteuid() == 0:
+        squatted(policy)
+    kit.finish()
+
+
+if __name__ == "__main__":
+    main()
