@@ -99,24 +99,27 @@ static __always_inline int give_accepting(struct sk_reuseport_md *ctx,
 	       give(ctx, slot);
 }
 
-/* A later selection replaces an earlier one: so the first draining slot stays only if no accepting
- * one follows. */
-static __always_inline int give_any(struct sk_reuseport_md *ctx, const struct qs_steer_table *table,
-				    __u32 start)
+/*
+ * Tries all slots in that state, from start on. The body has one branch, which leaves the loop: paths
+ * that meet again in each of 256 turns are too many for the verifier. So a slot in another state
+ * is tried too, but under a key that no map has, which the kernel refuses at once.
+ */
+static __always_inline int give_scanned(struct sk_reuseport_md *ctx,
+					const struct qs_steer_table *table, __u32 start,
+					enum qs_steer_state wanted)
 {
-	int given = 0;
-
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < QS_STEER_SLOTS; i++) {
 		__u32 slot = (start + i) % QS_STEER_SLOTS;
-		__u32 state = state_of(table, slot);
+		__u32 other = state_of(table, slot) ^ wanted;
 
-		if (state == QS_STEER_ACCEPTING && give(ctx, slot))
+		/* States are 16 bits: other - 1 borrows only from 0. Hidden, or a branch comes back. */
+		other = ~(other - 1) & 0x80000000u;
+		asm volatile("" : "+r"(other));
+		if (give(ctx, slot | other))
 			return 1;
-		if (state == QS_STEER_DRAINING && !given)
-			given = give(ctx, slot);
 	}
-	return given;
+	return 0;
 }
 
 static __always_inline void give_by_bucket(struct sk_reuseport_md *ctx,
@@ -131,7 +134,8 @@ static __always_inline void give_by_bucket(struct sk_reuseport_md *ctx,
 	counts->n[QS_STEER_SCANNED]++;
 	if (give_accepting(ctx, table, qs_steer_bucket_previous(word)))
 		return;
-	if (!give_any(ctx, table, hash))
+	if (!give_scanned(ctx, table, hash, QS_STEER_ACCEPTING) &&
+	    !give_scanned(ctx, table, hash, QS_STEER_DRAINING))
 		counts->n[QS_STEER_NOBODY]++;
 }
 
