@@ -2,13 +2,15 @@
 /* One QUIC connection on ngtcp2: birth, sharing, end. */
 
 /*
- * Theory. A connection is opening (handshake), open, or closing. It is *dirty* when it may have something to write;
- * each turn ends with qs_conn_write() of the dirty ones. Its one timer follows ngtcp2's expiry, or the end of the
- * closing period. conn_read.c has the callbacks, conn_write.c the sending.
+ * Theory. A connection is opening (handshake), open, or closing. It is *dirty* when it may have
+ * something to write; each turn ends with qs_conn_write() of the dirty ones. Its one timer follows
+ * ngtcp2's expiry, or the end of the closing period. conn_read.c has the callbacks, conn_write.c
+ * the sending.
  *
- * ngtcp2 and GnuTLS assert on some hostile input. Each entry into them for one connection goes through QS_GUARDED: a failed
- * assertion comes back there and *poisons* the connection. A poisoned connection never enters the libraries again; its state
- * is leaked, since it can't be trusted, and its streams end as if the peer were lost.
+ * ngtcp2 and GnuTLS assert on some hostile input. Each entry into them for one connection goes
+ * through QS_GUARDED: a failed assertion comes back there and *poisons* the connection. A poisoned
+ * connection never enters the libraries again; its state is leaked, since it can't be trusted, and
+ * its streams end as if the peer were lost.
  */
 #include "conn_parts.h"
 
@@ -42,7 +44,8 @@ static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
 
 static void conn_timer(struct qs_timer *timer, uint64_t now_ns);
 
-static struct qs_conn *conn_new(struct qs_engine *engine, struct qs_endpoint *endpoint, const struct qs_rule *rule, bool server)
+static struct qs_conn *conn_new(struct qs_engine *engine, struct qs_endpoint *endpoint,
+				const struct qs_rule *rule, bool server)
 {
 	struct qs_conn *conn = calloc(1, sizeof(*conn));
 
@@ -150,7 +153,9 @@ static void set_probes(struct qs_conn *conn, ngtcp2_settings *settings, size_t m
 	if (top > 65535 - overhead)
 		top = 65535 - overhead;
 	conn->probes[n++] = (uint16_t)top;
-	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && n < sizeof(conn->probes) / sizeof(conn->probes[0]); i++) {
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) &&
+			   n < sizeof(conn->probes) / sizeof(conn->probes[0]);
+	     i++) {
 		if (steps[i] < top)
 			conn->probes[n++] = steps[i];
 	}
@@ -161,7 +166,8 @@ static void set_probes(struct qs_conn *conn, ngtcp2_settings *settings, size_t m
 
 static void set_settings(struct qs_conn *conn, ngtcp2_settings *settings, size_t mtu, bool v6)
 {
-	static const ngtcp2_cc_algo algo[] = {NGTCP2_CC_ALGO_CUBIC, NGTCP2_CC_ALGO_BBR, NGTCP2_CC_ALGO_RENO};
+	static const ngtcp2_cc_algo algo[] = {NGTCP2_CC_ALGO_CUBIC, NGTCP2_CC_ALGO_BBR,
+					      NGTCP2_CC_ALGO_RENO};
 	static const uint32_t versions[] = {NGTCP2_PROTO_VER_V1, NGTCP2_PROTO_VER_V2};
 
 	ngtcp2_settings_default(settings);
@@ -187,8 +193,8 @@ static void set_params(struct qs_conn *conn, ngtcp2_transport_params *params)
 	params->grease_quic_bit = 1;
 }
 
-static ngtcp2_path make_path(struct sockaddr_storage *local, socklen_t local_len, struct sockaddr_storage *remote,
-			     socklen_t remote_len)
+static ngtcp2_path make_path(struct sockaddr_storage *local, socklen_t local_len,
+			     struct sockaddr_storage *remote, socklen_t remote_len)
 {
 	return (ngtcp2_path){
 		.local = {.addr = (ngtcp2_sockaddr *)local, .addrlen = local_len},
@@ -203,20 +209,26 @@ static bool same_text(const char *a, const char *b)
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-/* Different sections of the policy may share a connection when nothing on the wire or in the credentials differs. */
+/* Different sections of the policy may share a connection when nothing on the wire or in the
+ * credentials differs. */
 static bool same_rule(const struct qs_rule *a, const struct qs_rule *b)
 {
-	return a == b || (strcmp(a->alpn, b->alpn) == 0 && same_text(a->ca, b->ca) && same_text(a->cert, b->cert) &&
-			  same_text(a->key, b->key) && a->congestion == b->congestion && a->idle_timeout_ns == b->idle_timeout_ns &&
-			  a->keep_alive_ns == b->keep_alive_ns && a->linger_ns == b->linger_ns &&
-			  a->handshake_timeout_ns == b->handshake_timeout_ns && a->connections == b->connections &&
-			  !a->stream_per_connection && !b->stream_per_connection);
+	return a == b ||
+	       (strcmp(a->alpn, b->alpn) == 0 && same_text(a->ca, b->ca) &&
+		same_text(a->cert, b->cert) && same_text(a->key, b->key) &&
+		a->congestion == b->congestion && a->idle_timeout_ns == b->idle_timeout_ns &&
+		a->keep_alive_ns == b->keep_alive_ns && a->linger_ns == b->linger_ns &&
+		a->handshake_timeout_ns == b->handshake_timeout_ns &&
+		a->connections == b->connections && !a->stream_per_connection &&
+		!b->stream_per_connection);
 }
 
 static bool same_key(const struct qs_conn_key *a, const struct qs_conn_key *b)
 {
-	return memcmp(&a->peer, &b->peer, sizeof(a->peer)) == 0 && memcmp(&a->source, &b->source, sizeof(a->source)) == 0 &&
-	       a->mark == b->mark && strcmp(a->device, b->device) == 0 && strcmp(a->name, b->name) == 0 && same_rule(a->rule, b->rule);
+	return memcmp(&a->peer, &b->peer, sizeof(a->peer)) == 0 &&
+	       memcmp(&a->source, &b->source, sizeof(a->source)) == 0 && a->mark == b->mark &&
+	       strcmp(a->device, b->device) == 0 && strcmp(a->name, b->name) == 0 &&
+	       same_rule(a->rule, b->rule);
 }
 
 static bool has_room(struct qs_conn *conn)
@@ -226,23 +238,27 @@ static bool has_room(struct qs_conn *conn)
 	return ngtcp2_conn_get_streams_bidi_left(conn->quic) > conn->n_waiting;
 }
 
-struct qs_conn *qs_conn_pool_find(struct qs_engine *engine, const struct qs_conn_key *key, unsigned *n_same)
+struct qs_conn *qs_conn_pool_find(struct qs_engine *engine, const struct qs_conn_key *key,
+				  unsigned *n_same)
 {
 	struct qs_conn *conn, *best = NULL;
 
 	*n_same = 0;
-	TAILQ_FOREACH(conn, &engine->conns, link_all) {
-		if (conn->server || conn->state == QS_CONNECTION_CLOSING || conn->poisoned || !same_key(&conn->key, key))
+	TAILQ_FOREACH(conn, &engine->conns, link_all)
+	{
+		if (conn->server || conn->state == QS_CONNECTION_CLOSING || conn->poisoned ||
+		    !same_key(&conn->key, key))
 			continue;
 		++*n_same;
-		if (has_room(conn) && (best == NULL || conn->n_streams + conn->n_waiting < best->n_streams + best->n_waiting))
+		if (has_room(conn) && (best == NULL || conn->n_streams + conn->n_waiting <
+							       best->n_streams + best->n_waiting))
 			best = conn;
 	}
 	return best;
 }
 
-static int client_start(struct qs_conn *conn, struct sockaddr_storage *local, struct sockaddr_storage *remote, socklen_t len,
-			size_t mtu)
+static int client_start(struct qs_conn *conn, struct sockaddr_storage *local,
+			struct sockaddr_storage *remote, socklen_t len, size_t mtu)
 {
 	ngtcp2_settings settings;
 	ngtcp2_transport_params params;
@@ -257,8 +273,9 @@ static int client_start(struct qs_conn *conn, struct sockaddr_storage *local, st
 	rv = qs_conn_cid_new(conn, &scid);
 	if (rv < 0)
 		return rv;
-	rv = ngtcp2_conn_client_new(&conn->quic, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1, &qs_conn_client_callbacks, &settings,
-				    &params, NULL, &conn->user);
+	rv = ngtcp2_conn_client_new(&conn->quic, &dcid, &scid, &path, NGTCP2_PROTO_VER_V1,
+				    &qs_conn_client_callbacks, &settings, &params, NULL,
+				    &conn->user);
 	return rv == 0 ? 0 : -ENOMEM;
 }
 
@@ -267,19 +284,21 @@ static int client_tls(struct qs_conn *conn, struct qs_tls_creds *creds)
 {
 	const struct qs_conn_key *key = &conn->key;
 
-	return qs_tls_client_init(&conn->link, creds, conn->rule->alpn, key->name, key->name, key->peer.ip,
-				  key->peer.family == AF_INET ? 4 : 16);
+	return qs_tls_client_init(&conn->link, creds, conn->rule->alpn, key->name, key->name,
+				  key->peer.ip, key->peer.family == AF_INET ? 4 : 16);
 }
 
-static int client_begin(struct qs_conn *conn, struct qs_tls_creds *creds, struct sockaddr_storage *local,
-			struct sockaddr_storage *remote, socklen_t len, size_t mtu)
+static int client_begin(struct qs_conn *conn, struct qs_tls_creds *creds,
+			struct sockaddr_storage *local, struct sockaddr_storage *remote,
+			socklen_t len, size_t mtu)
 {
 	int rv = client_start(conn, local, remote, len, mtu);
 
 	return rv < 0 ? rv : client_tls(conn, creds);
 }
 
-int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, struct qs_conn **out, char *text)
+int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, struct qs_conn **out,
+		    char *text)
 {
 	struct sockaddr_storage remote, local, source;
 	struct qs_udp_options options = {.device = key->device, .mark = key->mark};
@@ -296,9 +315,12 @@ int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, str
 		return -EACCES;
 	len = qs_addr_to_sockaddr(&key->peer, key->peer.family, &remote);
 	qs_addr_to_sockaddr(&key->source, key->peer.family, &source);
-	rv = qs_udp_route((struct sockaddr *)&remote, key->source.family ? (struct sockaddr *)&source : NULL, &options, &local, &mtu);
+	rv = qs_udp_route((struct sockaddr *)&remote,
+			  key->source.family ? (struct sockaddr *)&source : NULL, &options, &local,
+			  &mtu);
 	if (rv == 0)
-		rv = qs_endpoint_client(engine, key->peer.family, &key->source, key->mark, key->device, &endpoint);
+		rv = qs_endpoint_client(engine, key->peer.family, &key->source, key->mark,
+					key->device, &endpoint);
 	if (rv < 0)
 		return rv;
 	conn = conn_new(engine, endpoint, key->rule, false);
@@ -328,7 +350,8 @@ int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, str
 
 /* --- server --- */
 
-static int server_start(struct qs_conn *conn, const ngtcp2_pkt_hd *hd, const struct qs_udp_train *train)
+static int server_start(struct qs_conn *conn, const ngtcp2_pkt_hd *hd,
+			const struct qs_udp_train *train)
 {
 	ngtcp2_settings settings;
 	ngtcp2_transport_params params;
@@ -348,15 +371,18 @@ static int server_start(struct qs_conn *conn, const ngtcp2_pkt_hd *hd, const str
 		rv = cid_add(conn, hd->dcid.data, hd->dcid.datalen);
 	if (rv < 0)
 		return rv;
-	if (ngtcp2_crypto_generate_stateless_reset_token(params.stateless_reset_token, conn->engine->reset_secret,
-							 sizeof(conn->engine->reset_secret), &scid) == 0)
+	if (ngtcp2_crypto_generate_stateless_reset_token(
+		    params.stateless_reset_token, conn->engine->reset_secret,
+		    sizeof(conn->engine->reset_secret), &scid) == 0)
 		params.stateless_reset_token_present = 1;
-	rv = ngtcp2_conn_server_new(&conn->quic, &hd->scid, &scid, &path, hd->version, &qs_conn_server_callbacks, &settings, &params,
-				    NULL, &conn->user);
+	rv = ngtcp2_conn_server_new(&conn->quic, &hd->scid, &scid, &path, hd->version,
+				    &qs_conn_server_callbacks, &settings, &params, NULL,
+				    &conn->user);
 	return rv == 0 ? 0 : -ENOMEM;
 }
 
-static int server_begin(struct qs_conn *conn, struct qs_tls_creds *creds, const ngtcp2_pkt_hd *hd, const struct qs_udp_train *train)
+static int server_begin(struct qs_conn *conn, struct qs_tls_creds *creds, const ngtcp2_pkt_hd *hd,
+			const struct qs_udp_train *train)
 {
 	int rv = server_start(conn, hd, train);
 
@@ -370,11 +396,12 @@ __attribute__((noinline)) static unsigned count_opening(const struct qs_engine *
 	unsigned n = 0;
 
 	TAILQ_FOREACH(conn, &engine->conns, link_all)
-		n += conn->server && conn->state == QS_CONNECTION_HANDSHAKE;
+	n += conn->server && conn->state == QS_CONNECTION_HANDSHAKE;
 	return n;
 }
 
-struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_udp_train *train, const uint8_t *packet, size_t len)
+struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_udp_train *train,
+			       const uint8_t *packet, size_t len)
 {
 	struct qs_engine *engine = endpoint->engine;
 	struct qs_tls_creds *creds;
@@ -391,8 +418,10 @@ struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_udp
 	conn = creds != NULL ? conn_new(engine, endpoint, endpoint->rule, true) : NULL;
 	if (conn == NULL)
 		return NULL;
-	qs_addr_from_sockaddr(&conn->local, (const struct sockaddr *)&train->local, train->local_len);
-	qs_addr_from_sockaddr(&conn->peer, (const struct sockaddr *)&train->remote, train->remote_len);
+	qs_addr_from_sockaddr(&conn->local, (const struct sockaddr *)&train->local,
+			      train->local_len);
+	qs_addr_from_sockaddr(&conn->peer, (const struct sockaddr *)&train->remote,
+			      train->remote_len);
 	QS_GUARDED(conn, begun = server_begin(conn, creds, &hd, train));
 	if (begun < 0) {
 		qs_conn_drop(conn, 0);
@@ -410,7 +439,8 @@ static void conn_grave(struct qs_grave *grave)
 	struct qs_conn *conn = qs_container(grave, struct qs_conn, grave);
 
 	if (conn->poisoned) {
-		qs_tls_creds_unref(conn->link.creds); /* ours; the session that also names them is never used again */
+		qs_tls_creds_unref(conn->link.creds); /* ours; the session that also names them is
+							 never used again */
 	} else if (QS_TRAP_ENTER() == 0) {
 		ngtcp2_conn_del(conn->quic);
 		qs_tls_fini(&conn->link);
@@ -465,17 +495,20 @@ void qs_conn_drop(struct qs_conn *conn, int app_error)
 
 void qs_conn_poison(struct qs_conn *conn)
 {
-	qs_log("connection %llu: a library failed: %s; the connection is given up", (unsigned long long)conn->id, qs_trap_state.what);
+	qs_log("connection %llu: a library failed: %s; the connection is given up",
+	       (unsigned long long)conn->id, qs_trap_state.what);
 	conn->engine->totals.faults_trapped++;
 	conn->poisoned = true;
 	qs_conn_drop(conn, conn->handshake_done ? ETIMEDOUT : ECONNREFUSED);
 }
 
-/* Keeps the connection for three PTOs so that late packets are answered (closing) or ignored (draining). */
+/* Keeps the connection for three PTOs so that late packets are answered (closing) or ignored
+ * (draining). */
 void qs_conn_linger(struct qs_conn *conn, int app_error, const char *reason)
 {
 	if (reason == NULL)
-		reason = conn->link.guard.verify_failure != NULL ? conn->link.guard.verify_text : "";
+		reason =
+			conn->link.guard.verify_failure != NULL ? conn->link.guard.verify_text : "";
 	if (conn->state == QS_CONNECTION_CLOSING)
 		return;
 	if (!conn->handshake_done)
@@ -490,8 +523,9 @@ void qs_conn_close(struct qs_conn *conn, const ngtcp2_ccerr *error, int app_erro
 {
 	if (conn->state == QS_CONNECTION_CLOSING || conn->poisoned)
 		return;
-	qs_log("connection %llu: closed: %s%s%s", (unsigned long long)conn->id, qs_errmap_text(error),
-	       conn->link.guard.verify_failure != NULL ? ": " : "", conn->link.guard.verify_text);
+	qs_log("connection %llu: closed: %s%s%s", (unsigned long long)conn->id,
+	       qs_errmap_text(error), conn->link.guard.verify_failure != NULL ? ": " : "",
+	       conn->link.guard.verify_text);
 	QS_GUARDED(conn, qs_conn_write_close(conn, error));
 	if (!conn->poisoned)
 		qs_conn_linger(conn, app_error, NULL);
@@ -582,10 +616,11 @@ void qs_conn_shutdown_stream(struct qs_conn *conn, int64_t id, uint64_t code)
 void qs_conn_sweep(struct qs_conn *conn)
 {
 	struct qs_stream *stream, *next;
-	bool idle = conn->n_streams == 0 && conn->n_waiting == 0 && conn->state == QS_CONNECTION_OPEN;
+	bool idle =
+		conn->n_streams == 0 && conn->n_waiting == 0 && conn->state == QS_CONNECTION_OPEN;
 
 	TAILQ_FOREACH_SAFE(stream, &conn->streams, conn_link, next)
-		qs_stream_sweep(stream);
+	qs_stream_sweep(stream);
 	if (!idle)
 		return;
 	if (conn->server ? conn->endpoint->n_listeners == 0 || conn->engine->stopping

@@ -51,11 +51,13 @@ struct qs_conn {
 	unsigned n_waiting;
 	struct qs_stream_list streams, ready; /* ready: want to write */
 	unsigned n_streams, keep_alive;
-	uint64_t rx_buffered;           /* waiting for slow apps, all streams */
-	uint32_t path;                  /* index of the figures in the page */
-	uint64_t figures_ns, sent_packets, received_packets, lost_packets, sent_bytes, received_bytes, streams_total;
+	uint64_t rx_buffered; /* waiting for slow apps, all streams */
+	uint32_t path; /* index of the figures in the page */
+	uint64_t figures_ns, sent_packets, received_packets, lost_packets, sent_bytes,
+		received_bytes, streams_total;
 	uint16_t probes[8];
-	uint64_t delivered, delivered_mark, delivered_ns, rate; /* acknowledged bytes and octets a second */
+	uint64_t delivered, delivered_mark, delivered_ns,
+		rate; /* acknowledged bytes and octets a second */
 	/* A train the kernel had no room for. */
 	struct qs_udp_train *pending;
 	uint8_t *closing_packet;
@@ -63,18 +65,24 @@ struct qs_conn {
 	uint64_t closing_sent_ns;
 };
 
-/* A client's connection: starts the handshake. 0 and *out, or -errno that the app shall see; `text` (size 512) gets a line if the user
- * must mend something. The first flight goes out when the turn ends. */
-int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, struct qs_conn **out, char *text);
-/* A server's connection for this first Initial. NULL if it is none (version negotiation or a close may have been sent). */
-struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_udp_train *train, const uint8_t *packet, size_t len);
+/* A client's connection: starts the handshake. 0 and *out, or -errno that the app shall see; `text`
+ * (size 512) gets a line if the user must mend something. The first flight goes out when the turn
+ * ends. */
+int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, struct qs_conn **out,
+		    char *text);
+/* A server's connection for this first Initial. NULL if it is none (version negotiation or a close
+ * may have been sent). */
+struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_udp_train *train,
+			       const uint8_t *packet, size_t len);
 
 struct qs_conn *qs_conn_find(struct qs_engine *engine, const uint8_t *cid, size_t len);
 /* An open or opening client connection for the key with room for one more stream, or NULL. */
-struct qs_conn *qs_conn_pool_find(struct qs_engine *engine, const struct qs_conn_key *key, unsigned *n_same);
+struct qs_conn *qs_conn_pool_find(struct qs_engine *engine, const struct qs_conn_key *key,
+				  unsigned *n_same);
 
 /* Reads `len` octets of packets in segments of train->segment, all for this connection. */
-void qs_conn_receive(struct qs_conn *conn, const struct qs_udp_train *train, uint8_t *data, size_t len);
+void qs_conn_receive(struct qs_conn *conn, const struct qs_udp_train *train, uint8_t *data,
+		     size_t len);
 /* Writes all that can be written and sets the timer. */
 void qs_conn_write(struct qs_conn *conn);
 void qs_conn_dirty(struct qs_conn *conn);
@@ -90,7 +98,8 @@ void qs_conn_sweep(struct qs_conn *conn);
 void qs_conn_drop(struct qs_conn *conn, int app_error);
 void qs_conn_figures(struct qs_conn *conn);
 void qs_conn_extend_stream(struct qs_conn *conn, int64_t id, uint64_t bytes);
-/* Opens a stream for `stream`. 0; -EAGAIN if the peer allows none now; -ECONNREFUSED if the connection ended over it. */
+/* Opens a stream for `stream`. 0; -EAGAIN if the peer allows none now; -ECONNREFUSED if the
+ * connection ended over it. */
 int qs_conn_open_stream(struct qs_conn *conn, struct qs_stream *stream, int64_t *id);
 void qs_conn_shutdown_stream(struct qs_conn *conn, int64_t id, uint64_t code);
 

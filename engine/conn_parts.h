@@ -8,21 +8,22 @@
 #include "trap.h"
 
 #ifndef TAILQ_FOREACH_SAFE /* glibc's sys/queue.h lacks the BSDs' safe form */
-#define TAILQ_FOREACH_SAFE(var, head, field, next) \
-	for ((var) = TAILQ_FIRST(head); (var) != NULL && ((next) = TAILQ_NEXT(var, field), 1); (var) = (next))
+#define TAILQ_FOREACH_SAFE(var, head, field, next)                                                 \
+	for ((var) = TAILQ_FIRST(head); (var) != NULL && ((next) = TAILQ_NEXT(var, field), 1);     \
+	     (var) = (next))
 #endif
 
 /* Runs a call into the libraries under the trap; inside a callback the outer trap serves. */
-#define QS_GUARDED(conn, call)                       \
-	do {                                         \
-		if (qs_trap_state.active) {          \
-			call;                        \
-		} else if (QS_TRAP_ENTER() != 0) {   \
-			qs_conn_poison(conn);        \
-		} else {                             \
-			call;                        \
-			qs_trap_leave();             \
-		}                                    \
+#define QS_GUARDED(conn, call)                                                                     \
+	do {                                                                                       \
+		if (qs_trap_state.active) {                                                        \
+			call;                                                                      \
+		} else if (QS_TRAP_ENTER() != 0) {                                                 \
+			qs_conn_poison(conn);                                                      \
+		} else {                                                                           \
+			call;                                                                      \
+			qs_trap_leave();                                                           \
+		}                                                                                  \
 	} while (0)
 
 extern const ngtcp2_callbacks qs_conn_client_callbacks, qs_conn_server_callbacks;
@@ -30,8 +31,8 @@ extern const ngtcp2_callbacks qs_conn_client_callbacks, qs_conn_server_callbacks
 int qs_conn_cid_new(struct qs_conn *conn, ngtcp2_cid *cid);
 void qs_conn_cid_remove(struct qs_conn *conn, const uint8_t *data, size_t len);
 void qs_conn_poison(struct qs_conn *conn);
-/* Enters the closing or draining period: apps are told, packets no longer read. `reason` is a line for a user who must mend
- * something; NULL = what our own verification said, if it did. */
+/* Enters the closing or draining period: apps are told, packets no longer read. `reason` is a line
+ * for a user who must mend something; NULL = what our own verification said, if it did. */
 void qs_conn_linger(struct qs_conn *conn, int app_error, const char *reason);
 /* Writes CONNECTION_CLOSE, sends it, keeps it for late packets. Within a trap. */
 void qs_conn_write_close(struct qs_conn *conn, const ngtcp2_ccerr *error);

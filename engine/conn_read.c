@@ -26,14 +26,16 @@ static void cb_rand(uint8_t *dest, size_t len, const ngtcp2_rand_ctx *ctx)
 	}
 }
 
-static int cb_new_cid(ngtcp2_conn *quic, ngtcp2_cid *cid, uint8_t *token, size_t len, void *user_data)
+static int cb_new_cid(ngtcp2_conn *quic, ngtcp2_cid *cid, uint8_t *token, size_t len,
+		      void *user_data)
 {
 	struct qs_conn *conn = user_data;
 
 	(void)quic;
 	(void)len;
-	if (qs_conn_cid_new(conn, cid) < 0 ||
-	    ngtcp2_crypto_generate_stateless_reset_token(token, conn->engine->reset_secret, sizeof(conn->engine->reset_secret), cid) != 0)
+	if (qs_conn_cid_new(conn, cid) < 0 || ngtcp2_crypto_generate_stateless_reset_token(
+						      token, conn->engine->reset_secret,
+						      sizeof(conn->engine->reset_secret), cid) != 0)
 		return NGTCP2_ERR_CALLBACK_FAILURE;
 	return 0;
 }
@@ -52,13 +54,13 @@ static void conn_is_up(struct qs_conn *conn)
 	conn->idle_since_ns = conn->engine->now_ns;
 	if (conn->server)
 		qs_tls_server_name(&conn->link, conn->sni, sizeof(conn->sni));
-	qs_log("connection %llu: open, %s, alpn %s, sni %s", (unsigned long long)conn->id, conn->server ? "server" : "client",
-	       conn->rule->alpn, conn->sni);
+	qs_log("connection %llu: open, %s, alpn %s, sni %s", (unsigned long long)conn->id,
+	       conn->server ? "server" : "client", conn->rule->alpn, conn->sni);
 	qs_conn_dirty(conn);
 }
 
-/* A TLS 1.3 client is done before the server has judged its certificate: where one was asked for, apps wait for the server's
- * word (HANDSHAKE_DONE), so that a refusal is connect()'s errno. */
+/* A TLS 1.3 client is done before the server has judged its certificate: where one was asked for,
+ * apps wait for the server's word (HANDSHAKE_DONE), so that a refusal is connect()'s errno. */
 static int cb_handshake_completed(ngtcp2_conn *quic, void *user_data)
 {
 	struct qs_conn *conn = user_data;
@@ -79,15 +81,16 @@ static int cb_handshake_confirmed(ngtcp2_conn *quic, void *user_data)
 	return 0;
 }
 
-static int cb_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset, const uint8_t *data, size_t len,
-			  void *user_data, void *stream_user_data)
+static int cb_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t offset,
+			  const uint8_t *data, size_t len, void *user_data, void *stream_user_data)
 {
 	struct qs_conn *conn = user_data;
 	struct qs_stream *stream = stream_user_data;
 
 	(void)id;
 	(void)offset;
-	/* Credit of the connection is given on arrival: an app that does not read stalls only its own stream. */
+	/* Credit of the connection is given on arrival: an app that does not read stalls only its
+	 * own stream. */
 	ngtcp2_conn_extend_max_offset(quic, len);
 	conn->received_bytes += len;
 	if (stream != NULL)
@@ -95,7 +98,8 @@ static int cb_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_
 	return 0;
 }
 
-static int cb_acked(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64_t len, void *user_data, void *stream_user_data)
+static int cb_acked(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64_t len, void *user_data,
+		    void *stream_user_data)
 {
 	struct qs_conn *conn = user_data;
 	struct qs_stream *stream = stream_user_data;
@@ -120,7 +124,8 @@ static int cb_stream_open(ngtcp2_conn *quic, int64_t id, void *user_data)
 	return 0;
 }
 
-static int cb_stream_close(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t code, void *user_data, void *stream_user_data)
+static int cb_stream_close(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t code,
+			   void *user_data, void *stream_user_data)
 {
 	struct qs_conn *conn = user_data;
 	struct qs_stream *stream = stream_user_data;
@@ -136,7 +141,8 @@ static int cb_stream_close(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64
 	return 0;
 }
 
-static int cb_stream_reset(ngtcp2_conn *quic, int64_t id, uint64_t final_size, uint64_t code, void *user_data, void *stream_user_data)
+static int cb_stream_reset(ngtcp2_conn *quic, int64_t id, uint64_t final_size, uint64_t code,
+			   void *user_data, void *stream_user_data)
 {
 	struct qs_conn *conn = user_data;
 	struct qs_stream *stream = stream_user_data;
@@ -145,13 +151,16 @@ static int cb_stream_reset(ngtcp2_conn *quic, int64_t id, uint64_t final_size, u
 	(void)id;
 	(void)final_size;
 	if (stream != NULL) {
-		bool exchanged = stream->tx_acked > 0 || stream->rx_bytes > 0 ||
-				 atomic_load_explicit(&qs_pages_slot(&conn->engine->pages, stream->slot)->received_bytes,
-						      memory_order_relaxed) > 0;
+		bool exchanged =
+			stream->tx_acked > 0 || stream->rx_bytes > 0 ||
+			atomic_load_explicit(
+				&qs_pages_slot(&conn->engine->pages, stream->slot)->received_bytes,
+				memory_order_relaxed) > 0;
 
 		if (code == QS_APP_REFUSED)
 			conn->engine->totals.streams_refused++;
-		qs_stream_fail(stream, stream->rx_fin ? EPIPE : qs_errmap_stream(code, exchanged), QS_APP_RESET);
+		qs_stream_fail(stream, stream->rx_fin ? EPIPE : qs_errmap_stream(code, exchanged),
+			       QS_APP_RESET);
 	}
 	return 0;
 }
@@ -164,7 +173,8 @@ static int cb_more_streams(ngtcp2_conn *quic, uint64_t max, void *user_data)
 	return 0;
 }
 
-static int cb_more_stream_data(ngtcp2_conn *quic, int64_t id, uint64_t max, void *user_data, void *stream_user_data)
+static int cb_more_stream_data(ngtcp2_conn *quic, int64_t id, uint64_t max, void *user_data,
+			       void *stream_user_data)
 {
 	struct qs_stream *stream = stream_user_data;
 
@@ -178,8 +188,9 @@ static int cb_more_stream_data(ngtcp2_conn *quic, int64_t id, uint64_t max, void
 	return 0;
 }
 
-static int cb_path_validation(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_path *path, const ngtcp2_path *old,
-			      ngtcp2_path_validation_result result, void *user_data)
+static int cb_path_validation(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_path *path,
+			      const ngtcp2_path *old, ngtcp2_path_validation_result result,
+			      void *user_data)
 {
 	struct qs_conn *conn = user_data;
 
@@ -187,32 +198,27 @@ static int cb_path_validation(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_pa
 	(void)flags;
 	(void)old;
 	if (result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS) {
-		qs_addr_from_sockaddr(&conn->peer, (const struct sockaddr *)path->remote.addr, path->remote.addrlen);
-		qs_addr_from_sockaddr(&conn->local, (const struct sockaddr *)path->local.addr, path->local.addrlen);
+		qs_addr_from_sockaddr(&conn->peer, (const struct sockaddr *)path->remote.addr,
+				      path->remote.addrlen);
+		qs_addr_from_sockaddr(&conn->local, (const struct sockaddr *)path->local.addr,
+				      path->local.addrlen);
 	}
 	return 0;
 }
 
-#define COMMON_CALLBACKS                                                    \
-	.recv_crypto_data = qs_tls_recv_crypto_data,                        \
-	.handshake_completed = cb_handshake_completed,                      \
-	.encrypt = ngtcp2_crypto_encrypt_cb,                                \
-	.decrypt = ngtcp2_crypto_decrypt_cb,                                \
-	.hp_mask = ngtcp2_crypto_hp_mask_cb,                                \
-	.recv_stream_data = cb_stream_data,                                 \
-	.acked_stream_data_offset = cb_acked,                               \
-	.stream_open = cb_stream_open,                                      \
-	.stream_close = cb_stream_close,                                    \
-	.stream_reset = cb_stream_reset,                                    \
-	.extend_max_stream_data = cb_more_stream_data,                      \
-	.rand = cb_rand,                                                    \
-	.get_new_connection_id = cb_new_cid,                                \
-	.remove_connection_id = cb_remove_cid,                              \
-	.update_key = ngtcp2_crypto_update_key_cb,                          \
-	.path_validation = cb_path_validation,                              \
-	.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,  \
-	.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb, \
-	.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb, \
+#define COMMON_CALLBACKS                                                                           \
+	.recv_crypto_data = qs_tls_recv_crypto_data,                                               \
+	.handshake_completed = cb_handshake_completed, .encrypt = ngtcp2_crypto_encrypt_cb,        \
+	.decrypt = ngtcp2_crypto_decrypt_cb, .hp_mask = ngtcp2_crypto_hp_mask_cb,                  \
+	.recv_stream_data = cb_stream_data, .acked_stream_data_offset = cb_acked,                  \
+	.stream_open = cb_stream_open, .stream_close = cb_stream_close,                            \
+	.stream_reset = cb_stream_reset, .extend_max_stream_data = cb_more_stream_data,            \
+	.rand = cb_rand, .get_new_connection_id = cb_new_cid,                                      \
+	.remove_connection_id = cb_remove_cid, .update_key = ngtcp2_crypto_update_key_cb,          \
+	.path_validation = cb_path_validation,                                                     \
+	.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,                         \
+	.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,                     \
+	.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,                       \
 	.version_negotiation = ngtcp2_crypto_version_negotiation_cb
 
 const ngtcp2_callbacks qs_conn_client_callbacks = {
@@ -240,9 +246,11 @@ static void read_failed(struct qs_conn *conn, int rv)
 	switch (rv) {
 	case NGTCP2_ERR_DRAINING:
 		received = ngtcp2_conn_get_ccerr(conn->quic);
-		qs_log("connection %llu: closed by the peer: %s", (unsigned long long)conn->id, qs_errmap_text(received));
+		qs_log("connection %llu: closed by the peer: %s", (unsigned long long)conn->id,
+		       qs_errmap_text(received));
 		app_error = qs_errmap_close(received, true, conn->handshake_done);
-		snprintf(reason, sizeof(reason), "%s%s", app_error == EACCES ? "the peer refused: " : "",
+		snprintf(reason, sizeof(reason), "%s%s",
+			 app_error == EACCES ? "the peer refused: " : "",
 			 app_error == EACCES ? qs_errmap_text(received) : "");
 		qs_conn_linger(conn, app_error, reason);
 		return;
@@ -262,13 +270,15 @@ static void read_failed(struct qs_conn *conn, int rv)
 	qs_conn_close(conn, &error, qs_errmap_close(&error, false, conn->handshake_done));
 }
 
-/* Each new path costs a validation and a connection ID: a peer that hops more often than PATHS_A_SECOND is not followed. */
+/* Each new path costs a validation and a connection ID: a peer that hops more often than
+ * PATHS_A_SECOND is not followed. */
 static bool may_come_from_there(struct qs_conn *conn, const struct qs_udp_train *train)
 {
 	uint64_t now = conn->engine->now_ns;
 	struct qs_addr from;
 
-	if (qs_addr_from_sockaddr(&from, (const struct sockaddr *)&train->remote, train->remote_len) < 0)
+	if (qs_addr_from_sockaddr(&from, (const struct sockaddr *)&train->remote,
+				  train->remote_len) < 0)
 		return false;
 	if (memcmp(&from, &conn->last_from, sizeof(from)) == 0)
 		return true;
@@ -282,7 +292,8 @@ static bool may_come_from_there(struct qs_conn *conn, const struct qs_udp_train 
 	return true;
 }
 
-static void read_train(struct qs_conn *conn, const struct qs_udp_train *train, uint8_t *data, size_t len)
+static void read_train(struct qs_conn *conn, const struct qs_udp_train *train, uint8_t *data,
+		       size_t len)
 {
 	ngtcp2_pkt_info pi = {.ecn = train->ecn};
 	struct sockaddr_storage local = train->local, remote = train->remote;
@@ -295,7 +306,8 @@ static void read_train(struct qs_conn *conn, const struct qs_udp_train *train, u
 		return;
 	for (size_t at = 0; at < len; at += train->segment) {
 		size_t n = len - at < train->segment ? len - at : train->segment;
-		int rv = ngtcp2_conn_read_pkt(conn->quic, &path, &pi, data + at, n, conn->engine->now_ns);
+		int rv = ngtcp2_conn_read_pkt(conn->quic, &path, &pi, data + at, n,
+					      conn->engine->now_ns);
 
 		conn->received_packets++;
 		if (rv != 0) {
@@ -305,7 +317,8 @@ static void read_train(struct qs_conn *conn, const struct qs_udp_train *train, u
 	}
 }
 
-void qs_conn_receive(struct qs_conn *conn, const struct qs_udp_train *train, uint8_t *data, size_t len)
+void qs_conn_receive(struct qs_conn *conn, const struct qs_udp_train *train, uint8_t *data,
+		     size_t len)
 {
 	if (conn->poisoned || conn->buried)
 		return;
@@ -334,7 +347,8 @@ void qs_conn_serve_waiting(struct qs_conn *conn)
 
 void qs_conn_keep_alive(struct qs_conn *conn)
 {
-	uint64_t every = conn->rule->keep_alive_ns ? conn->rule->keep_alive_ns : conn->rule->idle_timeout_ns / 3;
+	uint64_t every = conn->rule->keep_alive_ns ? conn->rule->keep_alive_ns
+						   : conn->rule->idle_timeout_ns / 3;
 	unsigned want = conn->n_streams > 0;
 
 	if (want == conn->keep_alive)

@@ -2,13 +2,14 @@
 /* The connection's sending side: streams into packets, packets into trains. */
 
 /*
- * Theory. A turn builds trains of equal packets in the engine's one buffer (GSO) and stops at the congestion window, the
- * pacer's quantum, or when nothing is left. Streams that have something wait in conn->ready and take turns: each gives one
- * packet's worth, small ones share a packet (WRITE_MORE).
- * Stream data stops when more is in flight than the path delivers in four times its least round trip, or in 1 ms: more would
- * only stand in a queue and delay siblings (DESIGN D8; the millisecond is ours: with 256 KiB alone a loopback with packets of
- * 64 KiB stood still a sixth of the time, 6.9 against 9.5 Gbit/s). Acknowledgements still go out, and bring the next turn.
- * While a WRITE_MORE packet is open nothing else of ngtcp2 may be called.
+ * Theory. A turn builds trains of equal packets in the engine's one buffer (GSO) and stops at the
+ * congestion window, the pacer's quantum, or when nothing is left. Streams that have something wait
+ * in conn->ready and take turns: each gives one packet's worth, small ones share a packet
+ * (WRITE_MORE). Stream data stops when more is in flight than the path delivers in four times its
+ * least round trip, or in 1 ms: more would only stand in a queue and delay siblings (DESIGN D8; the
+ * millisecond is ours: with 256 KiB alone a loopback with packets of 64 KiB stood still a sixth of
+ * the time, 6.9 against 9.5 Gbit/s). Acknowledgements still go out, and bring the next turn. While
+ * a WRITE_MORE packet is open nothing else of ngtcp2 may be called.
  */
 #include "conn_parts.h"
 
@@ -21,7 +22,10 @@
 #include <string.h>
 
 #define IN_FLIGHT_LEAST (256u * 1024u)
-#define QUEUE_NS (2 * QS_MSEC) /* so much of the path's rate may stand in a queue however short its round trip is */
+#define QUEUE_NS                                                                                   \
+	(2 *                                                                                       \
+	 QS_MSEC) /* so much of the path's rate may stand in a queue however short its round   \
+			 trip is */
 #define VECTORS 16
 #define TRAIN_OCTETS 65472u /* what one system call carries (udp_send.c) */
 #define TRAIN_SEGMENTS 64u
@@ -32,9 +36,9 @@ struct writer {
 	struct qs_conn *conn;
 	struct qs_udp_train train;
 	size_t max_payload; /* of the path now */
-	size_t max_packet;  /* with a PMTU probe */
-	bool blocked;       /* the kernel had no room */
-	bool no_credit;     /* the peer's MAX_DATA is reached */
+	size_t max_packet; /* with a PMTU probe */
+	bool blocked; /* the kernel had no room */
+	bool no_credit; /* the peer's MAX_DATA is reached */
 	unsigned trains;
 };
 
@@ -64,7 +68,8 @@ static void set_path(struct qs_udp_train *train, const ngtcp2_path *path, uint8_
 
 static bool same_path(const struct qs_udp_train *train, const ngtcp2_path *path, uint8_t ecn)
 {
-	return train->ecn == ecn && train->local_len == path->local.addrlen && train->remote_len == path->remote.addrlen &&
+	return train->ecn == ecn && train->local_len == path->local.addrlen &&
+	       train->remote_len == path->remote.addrlen &&
 	       memcmp(&train->remote, path->remote.addr, path->remote.addrlen) == 0 &&
 	       memcmp(&train->local, path->local.addr, path->local.addrlen) == 0;
 }
@@ -78,7 +83,8 @@ static bool writer_take(struct writer *w, size_t len, const ngtcp2_path *path, u
 	w->conn->sent_packets++;
 	if (train->len > 0 && (len > train->segment || !same_path(train, path, ecn))) {
 		if (!writer_flush(w)) {
-			/* The packet counts as sent and lost: the kernel is full, and ngtcp2 will repeat what matters. */
+			/* The packet counts as sent and lost: the kernel is full, and ngtcp2 will
+			 * repeat what matters. */
 			return false;
 		}
 		memmove(train->data, packet, len);
@@ -88,7 +94,8 @@ static bool writer_take(struct writer *w, size_t len, const ngtcp2_path *path, u
 		train->segment = len;
 	}
 	train->len += len;
-	if (len < train->segment || train->len + train->segment > TRAIN_OCTETS || train->len / train->segment >= TRAIN_SEGMENTS)
+	if (len < train->segment || train->len + train->segment > TRAIN_OCTETS ||
+	    train->len / train->segment >= TRAIN_SEGMENTS)
 		return writer_flush(w);
 	return true;
 }
@@ -99,9 +106,11 @@ static uint64_t in_flight_limit(struct qs_conn *conn, const ngtcp2_conn_info *in
 	uint64_t now = conn->engine->now_ns, since = now - conn->delivered_ns, limit, span;
 
 	if (since >= QS_MSEC && since >= info->min_rtt) {
-		uint64_t rate = (conn->delivered - conn->delivered_mark) * 1000000 / (since / 1000 + 1);
+		uint64_t rate =
+			(conn->delivered - conn->delivered_mark) * 1000000 / (since / 1000 + 1);
 
-		conn->rate = rate > conn->rate - conn->rate / 8 ? rate : conn->rate - conn->rate / 8;
+		conn->rate =
+			rate > conn->rate - conn->rate / 8 ? rate : conn->rate - conn->rate / 8;
 		conn->delivered_mark = conn->delivered;
 		conn->delivered_ns = now;
 	}
@@ -166,8 +175,9 @@ static int write_one(struct writer *w, bool streams)
 		if (fin)
 			flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
 	}
-	n = ngtcp2_conn_writev_stream(conn->quic, &ps.path, &pi, w->train.data + w->train.len, w->max_packet, &taken, flags,
-				      stream != NULL ? stream->id : -1, vec, n_vec, conn->engine->now_ns);
+	n = ngtcp2_conn_writev_stream(
+		conn->quic, &ps.path, &pi, w->train.data + w->train.len, w->max_packet, &taken,
+		flags, stream != NULL ? stream->id : -1, vec, n_vec, conn->engine->now_ns);
 	if (stream != NULL && taken >= 0) {
 		size_t offered = 0;
 
@@ -176,7 +186,8 @@ static int write_one(struct writer *w, bool streams)
 		qs_stream_wrote(stream, (size_t)taken, fin && (size_t)taken == offered);
 	}
 	if (n == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
-		/* Credit of the whole connection has no callback: any packet may bring it, so nobody is marked. */
+		/* Credit of the whole connection has no callback: any packet may bring it, so
+		 * nobody is marked. */
 		if (ngtcp2_conn_get_max_data_left(conn->quic) == 0) {
 			w->no_credit = true;
 			return 1;
@@ -186,7 +197,8 @@ static int write_one(struct writer *w, bool streams)
 		return 1;
 	}
 	if (n == NGTCP2_ERR_STREAM_SHUT_WR || n == NGTCP2_ERR_STREAM_NOT_FOUND) {
-		/* The peer wants no more of it; TCP would have answered with RST, which is EPIPE after its FIN. */
+		/* The peer wants no more of it; TCP would have answered with RST, which is EPIPE
+		 * after its FIN. */
 		stream->tx_blocked = stream->fin_written = true;
 		stream->announce = false;
 		rotate(conn, stream);
@@ -273,7 +285,8 @@ void qs_conn_write(struct qs_conn *conn)
 	TAILQ_REMOVE(&conn->engine->dirty, conn, link_dirty);
 	conn->dirty = false;
 	if (conn->n_waiting > 0 && conn->handshake_done)
-		qs_conn_serve_waiting(conn); /* opens streams under a trap of its own: it also touches apps */
+		qs_conn_serve_waiting(
+			conn); /* opens streams under a trap of its own: it also touches apps */
 	if (conn->state == QS_CONNECTION_CLOSING || conn->poisoned || conn->buried)
 		return;
 	QS_GUARDED(conn, write_turn(conn));
@@ -283,7 +296,9 @@ void qs_conn_write(struct qs_conn *conn)
 
 static void send_close(struct qs_conn *conn, const ngtcp2_path *path)
 {
-	struct qs_udp_train train = {.data = conn->closing_packet, .len = conn->closing_len, .segment = conn->closing_len};
+	struct qs_udp_train train = {.data = conn->closing_packet,
+				     .len = conn->closing_len,
+				     .segment = conn->closing_len};
 
 	set_path(&train, path, 0);
 	conn->closing_sent_ns = conn->engine->now_ns;
@@ -301,9 +316,11 @@ void qs_conn_write_close(struct qs_conn *conn, const ngtcp2_ccerr *error)
 		conn->closing_packet = malloc(1280);
 	if (conn->closing_packet == NULL)
 		return;
-	n = ngtcp2_conn_write_connection_close(conn->quic, &ps.path, &pi, conn->closing_packet, 1280, error, conn->engine->now_ns);
+	n = ngtcp2_conn_write_connection_close(conn->quic, &ps.path, &pi, conn->closing_packet,
+					       1280, error, conn->engine->now_ns);
 	if (n <= 0) {
-		qs_log("connection %llu: no CONNECTION_CLOSE: %s", (unsigned long long)conn->id, ngtcp2_strerror((int)n));
+		qs_log("connection %llu: no CONNECTION_CLOSE: %s", (unsigned long long)conn->id,
+		       ngtcp2_strerror((int)n));
 		return;
 	}
 	conn->closing_len = (size_t)n;
@@ -313,7 +330,8 @@ void qs_conn_write_close(struct qs_conn *conn, const ngtcp2_ccerr *error)
 
 void qs_conn_repeat_close(struct qs_conn *conn)
 {
-	if (conn->closing_len == 0 || conn->poisoned || conn->engine->now_ns - conn->closing_sent_ns < QS_MSEC)
+	if (conn->closing_len == 0 || conn->poisoned ||
+	    conn->engine->now_ns - conn->closing_sent_ns < QS_MSEC)
 		return;
 	send_close(conn, ngtcp2_conn_get_path(conn->quic));
 }

@@ -22,7 +22,6 @@ struct client {
 	struct qs_engine *engine;
 };
 
-
 static void client_grave(struct qs_grave *grave)
 {
 	free(qs_container(grave, struct client, grave));
@@ -74,8 +73,10 @@ static bool receive(int fd, struct qs_control_req *req, int *sent_fd)
 		char bytes[CMSG_SPACE(sizeof(int) * 4)];
 	} control;
 	struct iovec iov = {req, sizeof(*req)};
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control.bytes)};
 	ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	*sent_fd = -1;
@@ -94,7 +95,8 @@ static bool receive(int fd, struct qs_control_req *req, int *sent_fd)
 				close(got);
 		}
 	}
-	return (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 && qs_header_is_control(req, (size_t)n);
+	return (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 &&
+	       qs_header_is_control(req, (size_t)n);
 }
 
 static void serve_listen(struct client *client, const struct qs_control_req *req, int tcp_fd)
@@ -106,14 +108,17 @@ static void serve_listen(struct client *client, const struct qs_control_req *req
 	int out = -1, rv;
 
 	getsockopt(client->source.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
-	rv = qs_listener_new(engine, tcp_fd, req->backlog, &req->options, cred.pid, &out, answer.text);
+	rv = qs_listener_new(engine, tcp_fd, req->backlog, &req->options, cred.pid, &out,
+			     answer.text);
 	answer.error = -rv;
 	if (rv < 0) {
-		qs_log("listen of pid %d failed: %s: %s", cred.pid, strerrorname_np(-rv), answer.text);
+		qs_log("listen of pid %d failed: %s: %s", cred.pid, strerrorname_np(-rv),
+		       answer.text);
 		reply(client->source.fd, &answer, NULL, 0);
 		return;
 	}
-	reply(client->source.fd, &answer, (int[]){out, engine->pages.status_fd, engine->pages.options_fd}, 3);
+	reply(client->source.fd, &answer,
+	      (int[]){out, engine->pages.status_fd, engine->pages.options_fd}, 3);
 	close(out);
 }
 
@@ -132,7 +137,8 @@ static void client_event(struct qs_source *source, uint32_t events)
 		serve_listen(client, &req, fd);
 		fd = -1;
 	} else if (req.op == QS_OP_PAGES) {
-		reply(source->fd, &answer, (int[]){engine->pages.status_fd, engine->pages.options_fd}, 2);
+		reply(source->fd, &answer,
+		      (int[]){engine->pages.status_fd, engine->pages.options_fd}, 2);
 	} else if (req.op == QS_OP_PROBE) {
 		qs_listener_probe_all(engine);
 		reply(source->fd, &answer, NULL, 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What shim and engine say to each other: identity, marks, connect header, control requests, records. */
+/* What shim and engine say to each other: identity, marks, connect header, control requests,
+ * records. */
 #ifndef QS_CONTROL_H
 #define QS_CONTROL_H
 
@@ -11,30 +12,32 @@
 #include <sys/un.h>
 
 /*
- * Theory. An engine has an identity: a public 64-bit id, which is part of its abstract socket names,
- * and a 128-bit token, which is in no name and must come with every request. Both travel to children
- * in memory (fork) and in the environment variable QUICSHIM_ENGINE (exec).
+ * Theory. An engine has an identity: a public 64-bit id, which is part of its abstract socket
+ * names, and a 128-bit token, which is in no name and must come with every request. Both travel to
+ * children in memory (fork) and in the environment variable QUICSHIM_ENGINE (exec).
  *
- * A mapped descriptor is an AF_UNIX stream socket. It carries a *mark*, 64 bits in SO_MAX_PACING_RATE,
- * which the kernel keeps with the socket wherever it goes (dup, fork, exec, SCM_RIGHTS). The mark names
- * the state and the slot in the engine's status page (status.h), where all else is found.
+ * A mapped descriptor is an AF_UNIX stream socket. It carries a *mark*, 64 bits in
+ * SO_MAX_PACING_RATE, which the kernel keeps with the socket wherever it goes (dup, fork, exec,
+ * SCM_RIGHTS). The mark names the state and the slot in the engine's status page (status.h), where
+ * all else is found.
  *
- * connect(): the app's end connects to the engine's stream socket with the least SO_SNDBUF and sends
- * one struct qs_connect_req with a reference to itself (SCM_RIGHTS). That message fills its buffer: it
- * is not writable. The engine peeks at it (all that is said stands in the first QS_CONNECT_SAID octets, since the
- * kernel cuts the message in two), and reads it when the attempt has ended well, after it has set the final
- * mark and SO_SNDBUF through the reference. If the attempt ends badly it sets a mark with the errno and closes
- * with the header unread, which makes the kernel say POLLERR and ECONNRESET.
- * Setting SO_SNDBUF makes POLLOUT fire where a quarter of it is not in use, and the app may close its descriptor at
- * once: while the engine still holds its reference, the app's epoll registration would outlive that close. So a
- * non-blocking connect sends more filler than a quarter of the final SO_SNDBUF: POLLOUT then fires when the filler is
- * read, after the reference is gone. (A blocking connect has nobody who polls.)
- * A blocking connect waits by sending one more byte, which is told from the app's own data by the
- * SCM_RIGHTS descriptor that comes with it; the engine drops both.
+ * connect(): the app's end connects to the engine's stream socket with the least SO_SNDBUF and
+ * sends one struct qs_connect_req with a reference to itself (SCM_RIGHTS). That message fills its
+ * buffer: it is not writable. The engine peeks at it (all that is said stands in the first
+ * QS_CONNECT_SAID octets, since the kernel cuts the message in two), and reads it when the attempt
+ * has ended well, after it has set the final mark and SO_SNDBUF through the reference. If the
+ * attempt ends badly it sets a mark with the errno and closes with the header unread, which makes
+ * the kernel say POLLERR and ECONNRESET. Setting SO_SNDBUF makes POLLOUT fire where a quarter of it
+ * is not in use, and the app may close its descriptor at once: while the engine still holds its
+ * reference, the app's epoll registration would outlive that close. So a non-blocking connect sends
+ * more filler than a quarter of the final SO_SNDBUF: POLLOUT then fires when the filler is read,
+ * after the reference is gone. (A blocking connect has nobody who polls.) A blocking connect waits
+ * by sending one more byte, which is told from the app's own data by the SCM_RIGHTS descriptor that
+ * comes with it; the engine drops both.
  *
- * listen(): one QS_OP_LISTEN request with the app's TCP socket; the reply brings the AF_UNIX listener
- * that replaces it. The engine connects to it for each stream, from an end that is bound to a *record*:
- * a printable abstract name that says slot, generation and both addresses.
+ * listen(): one QS_OP_LISTEN request with the app's TCP socket; the reply brings the AF_UNIX
+ * listener that replaces it. The engine connects to it for each stream, from an end that is bound
+ * to a *record*: a printable abstract name that says slot, generation and both addresses.
  */
 
 #define QS_ENGINE_ENV "QUICSHIM_ENGINE"
@@ -59,7 +62,8 @@ int qs_control_address_id(const struct sockaddr_un *addr, socklen_t len, uint64_
 /* Compares tokens in constant time. */
 bool qs_token_equal(const uint8_t a[static 16], const uint8_t b[static 16]);
 
-/* An address as it stands in shared memory and messages: family 0 means none. Host byte order port. */
+/* An address as it stands in shared memory and messages: family 0 means none. Host byte order port.
+ */
 struct qs_addr {
 	uint16_t family; /* 0, AF_INET, AF_INET6 */
 	uint16_t port;
@@ -69,8 +73,8 @@ struct qs_addr {
 
 /* Returns 0 or -EAFNOSUPPORT (also for a len that is too short). */
 int qs_addr_from_sockaddr(struct qs_addr *out, const struct sockaddr *sa, socklen_t len);
-/* family is AF_INET or AF_INET6: an IPv4 address is given v4-mapped where AF_INET6 is asked for, and a
- * v4-mapped one as IPv4 where AF_INET is. Returns the length, 0 if it can't be. */
+/* family is AF_INET or AF_INET6: an IPv4 address is given v4-mapped where AF_INET6 is asked for,
+ * and a v4-mapped one as IPv4 where AF_INET is. Returns the length, 0 if it can't be. */
 socklen_t qs_addr_to_sockaddr(const struct qs_addr *addr, int family, struct sockaddr_storage *out);
 
 /* The mark. */
@@ -82,10 +86,10 @@ enum qs_mark_state {
 };
 struct qs_mark {
 	enum qs_mark_state state;
-	uint8_t error;       /* errno, 0 = none or read already */
-	uint32_t slot;       /* 20 bits */
+	uint8_t error; /* errno, 0 = none or read already */
+	uint32_t slot; /* 20 bits */
 	uint16_t generation;
-	bool v6;             /* the app's socket is AF_INET6 */
+	bool v6; /* the app's socket is AF_INET6 */
 };
 #define QS_SLOTS_MAX (1u << 16)
 
@@ -93,18 +97,20 @@ uint64_t qs_mark_encode(const struct qs_mark *mark);
 /* False if the value is no mark of ours. */
 bool qs_mark_decode(uint64_t value, struct qs_mark *out);
 
-/* Socket options that AF_UNIX does not keep. Zeroed = nothing set. In the option page and in messages. */
+/* Socket options that AF_UNIX does not keep. Zeroed = nothing set. In the option page and in
+ * messages. */
 struct qs_options {
-	uint32_t set;      /* bit per enum qs_option that the app has set */
+	uint32_t set; /* bit per enum qs_option that the app has set */
 	int32_t value[16]; /* indexed by enum qs_option */
 	char congestion[16];
 	uint16_t linger_on;
 	uint16_t linger_s;
-	uint32_t ignored;  /* how many options were accepted without effect */
-	uint16_t generation; /* of the slot this belongs to; apps write only when it equals their mark's */
-	uint8_t small_set;   /* bit per small option (option.c of the shim), for reading back only */
+	uint32_t ignored; /* how many options were accepted without effect */
+	uint16_t generation; /* of the slot this belongs to; apps write only when it equals their
+				mark's */
+	uint8_t small_set; /* bit per small option (option.c of the shim), for reading back only */
 	uint8_t small[8];
-	uint8_t read_shut;   /* the app has shut down reading: an end of its data is its own doing */
+	uint8_t read_shut; /* the app has shut down reading: an end of its data is its own doing */
 	uint8_t reserved[24];
 };
 enum qs_option {
@@ -127,13 +133,13 @@ enum qs_option {
 	QS_OPT_MAX
 };
 
-/* The header of a connect. Exactly QS_CONNECT_REQ_SIZE octets are sent, in one sendmsg with one SCM_RIGHTS
- * descriptor (the app's end itself). */
+/* The header of a connect. Exactly QS_CONNECT_REQ_SIZE octets are sent, in one sendmsg with one
+ * SCM_RIGHTS descriptor (the app's end itself). */
 #define QS_CONNECT_REQ_SIZE 4480
 #define QS_CONNECT_MAGIC 0x51534331u
 #define QS_CONNECT_TOTAL_MAX (64u * 1024u * 1024u)
 #define QS_CONNECT_BLOCKING 1u /* one filler byte with a descriptor may follow */
-#define QS_NAME_MAX 254        /* a host name with its NUL */
+#define QS_NAME_MAX 254 /* a host name with its NUL */
 #define QS_NAMES_MAX 4
 struct qs_connect_req {
 	uint32_t magic;
@@ -142,27 +148,32 @@ struct qs_connect_req {
 	uint32_t flags;
 	struct qs_addr dest;
 	struct qs_addr source; /* what the app bound; family 0 = nothing */
-	uint16_t v6;           /* the app's socket is AF_INET6 */
-	uint16_t n_names;      /* host names the app resolved to dest */
-	uint32_t sndbuf;       /* SO_SNDBUF as getsockopt would tell it, to be set at the end */
-	uint32_t mark;         /* SO_MARK */
-	uint32_t total;        /* octets sent in all: this header, and for a non-blocking connect more filler */
-	char device[16];       /* SO_BINDTODEVICE, "" = none */
+	uint16_t v6; /* the app's socket is AF_INET6 */
+	uint16_t n_names; /* host names the app resolved to dest */
+	uint32_t sndbuf; /* SO_SNDBUF as getsockopt would tell it, to be set at the end */
+	uint32_t mark; /* SO_MARK */
+	uint32_t total; /* octets sent in all: this header, and for a non-blocking connect more
+			   filler */
+	char device[16]; /* SO_BINDTODEVICE, "" = none */
 	struct qs_options options;
 	char names[QS_NAMES_MAX][QS_NAME_MAX];
-	uint8_t filler[QS_CONNECT_REQ_SIZE - 108 - sizeof(struct qs_options) - QS_NAMES_MAX * QS_NAME_MAX];
+	uint8_t filler[QS_CONNECT_REQ_SIZE - 108 - sizeof(struct qs_options) -
+		       QS_NAMES_MAX * QS_NAME_MAX];
 };
 _Static_assert(sizeof(struct qs_options) == 128, "option slots are two cache lines");
 #define QS_CONNECT_SAID (QS_CONNECT_REQ_SIZE / 2)
-_Static_assert(offsetof(struct qs_connect_req, filler) <= QS_CONNECT_SAID, "what is said fits the first piece");
+_Static_assert(offsetof(struct qs_connect_req, filler) <= QS_CONNECT_SAID,
+	       "what is said fits the first piece");
 _Static_assert(sizeof(struct qs_connect_req) == QS_CONNECT_REQ_SIZE, "one header, one size");
 
-/* Requests on the control socket: one SOCK_SEQPACKET message, answered by one; then the engine closes. */
+/* Requests on the control socket: one SOCK_SEQPACKET message, answered by one; then the engine
+ * closes. */
 #define QS_CONTROL_MAGIC 0x51534331u
 enum qs_op {
-	QS_OP_PAGES = 1,  /* reply fds: status page (read-only), option page */
-	QS_OP_PROBE = 3,  /* forget listeners that are gone, now: a bind() met EADDRINUSE */
-	QS_OP_LISTEN = 2, /* request fd: the app's bound TCP socket; reply fds: listener, status page, option page */
+	QS_OP_PAGES = 1, /* reply fds: status page (read-only), option page */
+	QS_OP_PROBE = 3, /* forget listeners that are gone, now: a bind() met EADDRINUSE */
+	QS_OP_LISTEN = 2, /* request fd: the app's bound TCP socket; reply fds: listener, status
+			     page, option page */
 };
 struct qs_control_req {
 	uint32_t magic;
@@ -174,8 +185,8 @@ struct qs_control_req {
 };
 struct qs_control_reply {
 	uint32_t magic;
-	int32_t error;   /* 0 or errno */
-	char text[512];  /* one line for the user where he must mend something, else "" */
+	int32_t error; /* 0 or errno */
+	char text[512]; /* one line for the user where he must mend something, else "" */
 };
 
 /* The record an engine's end is bound to before it connects to an app's listener. */
@@ -192,23 +203,26 @@ socklen_t qs_record_encode(const struct qs_record *record, struct sockaddr_un *o
 int qs_record_decode(const struct sockaddr_un *addr, socklen_t len, struct qs_record *out);
 
 /* How a process engine is started: argv[0] only; the environment of the helper holds QS_ENGINE_ENV,
- * QUICSHIM_POLICY (absolute, if a file was found) and QUICSHIM_LOG if set; descriptor 3 is the stream listener,
- * descriptor 4 the control listener. Everything else is closed by the engine. LD_PRELOAD is not passed. */
+ * QUICSHIM_POLICY (absolute, if a file was found) and QUICSHIM_LOG if set; descriptor 3 is the
+ * stream listener, descriptor 4 the control listener. Everything else is closed by the engine.
+ * LD_PRELOAD is not passed. */
 #define QS_HELPER_STREAM_FD 3
 #define QS_HELPER_CONTROL_FD 4
 
-/* Entry of libquicshim-engine.so in thread placement. Takes the two listening descriptors (duplicates them
- * into its own table and tells through `ready`); the names point to memory that lives on.
- * Returns 0 or -errno. Called once a process, from the shim, with all signals blocked. */
+/* Entry of libquicshim-engine.so in thread placement. Takes the two listening descriptors
+ * (duplicates them into its own table and tells through `ready`); the names point to memory that
+ * lives on. Returns 0 or -errno. Called once a process, from the shim, with all signals blocked. */
 struct qs_engine_start {
 	struct qs_identity identity;
 	const char *policy_path; /* NULL = none */
-	const char *log_path;    /* NULL = none */
+	const char *log_path; /* NULL = none */
 	int stream_fd;
 	int control_fd;
-	/* Set by the shim: where the trap's hook is (see trap.h); the engine stores its handler there. */
+	/* Set by the shim: where the trap's hook is (see trap.h); the engine stores its handler
+	 * there. */
 	void (**trap_hook)(const char *what);
-	/* The engine's thread calls it first: from then on the shim lets that thread's calls through (D10). */
+	/* The engine's thread calls it first: from then on the shim lets that thread's calls
+	 * through (D10). */
 	void (*thread_hook)(void);
 };
 typedef int qs_engine_start_fn(const struct qs_engine_start *start);

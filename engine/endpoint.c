@@ -2,10 +2,11 @@
 /* UDP endpoints: datagrams in to their connections, trains out. */
 
 /*
- * Theory. A server endpoint is bound to what the app's TCP socket was bound to (or to the rule's endpoint) and is shared by the
- * listeners of that address; a client endpoint is shared by all connections of one source address, mark and device.
- * Each segment of a train is looked up by its DCID, since a train of GRO may hold packets of several connections; runs of
- * segments of one connection are read in one go.
+ * Theory. A server endpoint is bound to what the app's TCP socket was bound to (or to the rule's
+ * endpoint) and is shared by the listeners of that address; a client endpoint is shared by all
+ * connections of one source address, mark and device. Each segment of a train is looked up by its
+ * DCID, since a train of GRO may hold packets of several connections; runs of segments of one
+ * connection are read in one go.
  */
 #include "listen.h"
 
@@ -25,10 +26,12 @@
 #define RESETS_A_SECOND 100u
 
 /*
- * A packet for a connection of ours that is no more: its peer is told by a stateless reset (RFC 9000, 10.3). Only for IDs that this
- * engine gave out, smaller than what came, and at most RESETS_A_SECOND, so that it can neither amplify nor loop.
+ * A packet for a connection of ours that is no more: its peer is told by a stateless reset (RFC
+ * 9000, 10.3). Only for IDs that this engine gave out, smaller than what came, and at most
+ * RESETS_A_SECOND, so that it can neither amplify nor loop.
  */
-static void reset_stateless(struct qs_endpoint *endpoint, const struct qs_udp_train *train, const ngtcp2_version_cid *vc, size_t len)
+static void reset_stateless(struct qs_endpoint *endpoint, const struct qs_udp_train *train,
+			    const ngtcp2_version_cid *vc, size_t len)
 {
 	struct qs_engine *engine = endpoint->engine;
 	uint8_t packet[64], token[NGTCP2_STATELESS_RESET_TOKENLEN], noise[24];
@@ -37,7 +40,8 @@ static void reset_stateless(struct qs_endpoint *endpoint, const struct qs_udp_tr
 	ngtcp2_ssize n;
 	ngtcp2_cid cid;
 
-	if (len <= sizeof(noise) + sizeof(token) + 1 || qs_cid_decode(vc->dcid, vc->dcidlen, &fields) < 0 ||
+	if (len <= sizeof(noise) + sizeof(token) + 1 ||
+	    qs_cid_decode(vc->dcid, vc->dcidlen, &fields) < 0 ||
 	    fields.generation != engine->generation)
 		return;
 	if (engine->now_ns - engine->resets_since_ns > QS_NSEC) {
@@ -47,7 +51,8 @@ static void reset_stateless(struct qs_endpoint *endpoint, const struct qs_udp_tr
 	if (engine->n_resets++ >= RESETS_A_SECOND)
 		return;
 	ngtcp2_cid_init(&cid, vc->dcid, vc->dcidlen);
-	if (ngtcp2_crypto_generate_stateless_reset_token(token, engine->reset_secret, sizeof(engine->reset_secret), &cid) != 0 ||
+	if (ngtcp2_crypto_generate_stateless_reset_token(token, engine->reset_secret,
+							 sizeof(engine->reset_secret), &cid) != 0 ||
 	    gnutls_rnd(GNUTLS_RND_NONCE, noise, sizeof(noise)) != 0)
 		return;
 	n = ngtcp2_pkt_write_stateless_reset(packet, sizeof(packet), token, noise, sizeof(noise));
@@ -60,7 +65,8 @@ static void reset_stateless(struct qs_endpoint *endpoint, const struct qs_udp_tr
 }
 
 /* The connection of one packet, a new one for a first Initial; NULL = nobody's. */
-static struct qs_conn *find_owner(struct qs_endpoint *endpoint, const struct qs_udp_train *train, const uint8_t *packet, size_t len)
+static struct qs_conn *find_owner(struct qs_endpoint *endpoint, const struct qs_udp_train *train,
+				  const uint8_t *packet, size_t len)
 {
 	ngtcp2_version_cid vc;
 	struct qs_conn *conn;
@@ -80,7 +86,9 @@ static struct qs_conn *find_owner(struct qs_endpoint *endpoint, const struct qs_
 		static const uint32_t versions[] = {NGTCP2_PROTO_VER_V1, NGTCP2_PROTO_VER_V2};
 		struct qs_udp_train answer = *train;
 
-		n = ngtcp2_pkt_write_version_negotiation(buf, sizeof(buf), 0x5a, vc.scid, vc.scidlen, vc.dcid, vc.dcidlen, versions, 2);
+		n = ngtcp2_pkt_write_version_negotiation(buf, sizeof(buf), 0x5a, vc.scid,
+							 vc.scidlen, vc.dcid, vc.dcidlen, versions,
+							 2);
 		if (n > 0) {
 			answer.data = buf;
 			answer.len = answer.segment = (size_t)n;
@@ -91,17 +99,20 @@ static struct qs_conn *find_owner(struct qs_endpoint *endpoint, const struct qs_
 	return NULL;
 }
 
-/* Short header packets of one connection mostly come in a row: the first octets tell without a look-up. */
+/* Short header packets of one connection mostly come in a row: the first octets tell without a
+ * look-up. */
 static bool same_dcid(const uint8_t *a, const uint8_t *b, size_t len)
 {
-	return len > 1 + QS_CID_LEN && !(a[0] & 0x80) && !(b[0] & 0x80) && memcmp(a + 1, b + 1, QS_CID_LEN) == 0;
+	return len > 1 + QS_CID_LEN && !(a[0] & 0x80) && !(b[0] & 0x80) &&
+	       memcmp(a + 1, b + 1, QS_CID_LEN) == 0;
 }
 
 static void dispatch(struct qs_endpoint *endpoint, struct qs_udp_train *train)
 {
 	for (size_t at = 0; at < train->len;) {
 		uint8_t *first = train->data + at;
-		size_t n = train->len - at < train->segment ? train->len - at : train->segment, run = n;
+		size_t n = train->len - at < train->segment ? train->len - at : train->segment,
+		       run = n;
 		struct qs_conn *conn = find_owner(endpoint, train, first, n);
 
 		while (at + run < train->len) {
@@ -120,22 +131,27 @@ static void dispatch(struct qs_endpoint *endpoint, struct qs_udp_train *train)
 	}
 }
 
-/* A connection that is opening and whose first flight met a closed port. The quoted packet must be ours. */
-static void refused(struct qs_endpoint *endpoint, const struct sockaddr_storage *remote, int error, const uint8_t *quoted, size_t len)
+/* A connection that is opening and whose first flight met a closed port. The quoted packet must be
+ * ours. */
+static void refused(struct qs_endpoint *endpoint, const struct sockaddr_storage *remote, int error,
+		    const uint8_t *quoted, size_t len)
 {
 	struct qs_addr addr;
 	struct qs_conn *conn;
 
 	if (qs_addr_from_sockaddr(&addr, (const struct sockaddr *)remote, sizeof(*remote)) < 0)
 		return;
-	TAILQ_FOREACH(conn, &endpoint->engine->conns, link_all) {
+	TAILQ_FOREACH(conn, &endpoint->engine->conns, link_all)
+	{
 		const ngtcp2_cid *dcid;
 
-		if (conn->server || conn->endpoint != endpoint || conn->state != QS_CONNECTION_HANDSHAKE || conn->poisoned ||
+		if (conn->server || conn->endpoint != endpoint ||
+		    conn->state != QS_CONNECTION_HANDSHAKE || conn->poisoned ||
 		    memcmp(&conn->peer, &addr, sizeof(addr)) != 0)
 			continue;
 		dcid = ngtcp2_conn_get_client_initial_dcid(conn->quic);
-		if (len < 6 + dcid->datalen || quoted[5] != dcid->datalen || memcmp(quoted + 6, dcid->data, dcid->datalen) != 0)
+		if (len < 6 + dcid->datalen || quoted[5] != dcid->datalen ||
+		    memcmp(quoted + 6, dcid->data, dcid->datalen) != 0)
 			continue;
 		conn->engine->totals.connections_failed++;
 		qs_conn_drop(conn, error);
@@ -151,7 +167,8 @@ static void read_errors(struct qs_endpoint *endpoint)
 	int error;
 
 	while (qs_udp_error(&endpoint->udp, &remote, &error, quoted, sizeof(quoted), &len) == 1) {
-		if (!endpoint->server && (error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH))
+		if (!endpoint->server &&
+		    (error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH))
 			refused(endpoint, &remote, error, quoted, len);
 	}
 }
@@ -160,7 +177,8 @@ static void drain_pending(struct qs_endpoint *endpoint)
 {
 	struct qs_conn *conn;
 
-	TAILQ_FOREACH(conn, &endpoint->engine->conns, link_all) {
+	TAILQ_FOREACH(conn, &endpoint->engine->conns, link_all)
+	{
 		struct qs_udp_train *train = conn->pending;
 
 		if (conn->endpoint != endpoint || train == NULL)
@@ -198,13 +216,15 @@ static void endpoint_event(struct qs_source *source, uint32_t events)
 	}
 }
 
-bool qs_endpoint_send(struct qs_endpoint *endpoint, struct qs_conn *conn, const struct qs_udp_train *train)
+bool qs_endpoint_send(struct qs_endpoint *endpoint, struct qs_conn *conn,
+		      const struct qs_udp_train *train)
 {
 	ssize_t n = qs_udp_send(&endpoint->udp, train);
 	size_t left;
 
 	if (n < 0) {
-		qs_log("connection %llu: sending failed: %s", (unsigned long long)conn->id, strerrorname_np((int)-n));
+		qs_log("connection %llu: sending failed: %s", (unsigned long long)conn->id,
+		       strerrorname_np((int)-n));
 		return true; /* lost, as on any path: timeouts judge it */
 	}
 	left = train->len - (size_t)n;
@@ -224,7 +244,8 @@ bool qs_endpoint_send(struct qs_endpoint *endpoint, struct qs_conn *conn, const 
 	return false;
 }
 
-static int endpoint_open(struct qs_engine *engine, const struct qs_addr *address, const struct qs_udp_options *options, bool server,
+static int endpoint_open(struct qs_engine *engine, const struct qs_addr *address,
+			 const struct qs_udp_options *options, bool server,
 			 struct qs_endpoint **out)
 {
 	struct qs_endpoint *endpoint = calloc(1, sizeof(*endpoint));
@@ -243,7 +264,8 @@ static int endpoint_open(struct qs_engine *engine, const struct qs_addr *address
 	endpoint->server = server;
 	endpoint->address = *address;
 	endpoint->mark = options->mark;
-	snprintf(endpoint->device, sizeof(endpoint->device), "%s", options->device ? options->device : "");
+	snprintf(endpoint->device, sizeof(endpoint->device), "%s",
+		 options->device ? options->device : "");
 	endpoint->source = (struct qs_source){.fd = endpoint->udp.fd, .fn = endpoint_event};
 	rv = qs_source_add(engine, &endpoint->source, EPOLLIN);
 	if (rv < 0) {
@@ -257,11 +279,11 @@ static int endpoint_open(struct qs_engine *engine, const struct qs_addr *address
 }
 
 /*
- * The kernel gives bind() to port 0 an odd TCP port while it has one, and a mapped listener wants the UDP port of the same
- * number: a client's UDP port should be an even one.
+ * The kernel gives bind() to port 0 an odd TCP port while it has one, and a mapped listener wants
+ * the UDP port of the same number: a client's UDP port should be an even one.
  */
-static int client_open(struct qs_engine *engine, const struct qs_addr *address, const struct qs_udp_options *options,
-		       struct qs_endpoint **out)
+static int client_open(struct qs_engine *engine, const struct qs_addr *address,
+		       const struct qs_udp_options *options, struct qs_endpoint **out)
 {
 	int rv = -EADDRINUSE;
 
@@ -274,8 +296,8 @@ static int client_open(struct qs_engine *engine, const struct qs_addr *address, 
 	return rv;
 }
 
-int qs_endpoint_client(struct qs_engine *engine, int family, const struct qs_addr *source, uint32_t mark, const char *device,
-		       struct qs_endpoint **out)
+int qs_endpoint_client(struct qs_engine *engine, int family, const struct qs_addr *source,
+		       uint32_t mark, const char *device, struct qs_endpoint **out)
 {
 	struct qs_udp_options options = {.mark = mark, .device = device};
 	struct qs_addr address = *source;
@@ -283,9 +305,11 @@ int qs_endpoint_client(struct qs_engine *engine, int family, const struct qs_add
 
 	if (address.family == 0)
 		address = (struct qs_addr){.family = (uint16_t)family};
-	TAILQ_FOREACH(endpoint, &engine->endpoints, link) {
-		if (!endpoint->server && memcmp(&endpoint->address, &address, sizeof(address)) == 0 && endpoint->mark == mark &&
-		    strcmp(endpoint->device, device) == 0) {
+	TAILQ_FOREACH(endpoint, &engine->endpoints, link)
+	{
+		if (!endpoint->server &&
+		    memcmp(&endpoint->address, &address, sizeof(address)) == 0 &&
+		    endpoint->mark == mark && strcmp(endpoint->device, device) == 0) {
 			*out = endpoint;
 			return 0;
 		}
@@ -293,15 +317,19 @@ int qs_endpoint_client(struct qs_engine *engine, int family, const struct qs_add
 	return client_open(engine, &address, &options, out);
 }
 
-int qs_endpoint_server(struct qs_engine *engine, const struct qs_addr *address, const struct qs_rule *rule, struct qs_endpoint **out)
+int qs_endpoint_server(struct qs_engine *engine, const struct qs_addr *address,
+		       const struct qs_rule *rule, struct qs_endpoint **out)
 {
 	struct qs_udp_options options = {0};
 	struct qs_endpoint *endpoint;
 	int rv;
 
-	TAILQ_FOREACH(endpoint, &engine->endpoints, link) {
-		if (endpoint->server && memcmp(&endpoint->address, address, sizeof(*address)) == 0) {
-			/* Several listening sockets of one program (SO_REUSEPORT) share it; another rule can't. */
+	TAILQ_FOREACH(endpoint, &engine->endpoints, link)
+	{
+		if (endpoint->server &&
+		    memcmp(&endpoint->address, address, sizeof(*address)) == 0) {
+			/* Several listening sockets of one program (SO_REUSEPORT) share it; another
+			 * rule can't. */
 			if (endpoint->rule != rule)
 				return -EADDRINUSE;
 			*out = endpoint;

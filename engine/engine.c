@@ -2,10 +2,11 @@
 /* One engine: start, loop, end. */
 
 /*
- * Theory. One thread, one epoll set. A turn: wait; run due timers; handle events (packets are read, streams marked); read what
- * apps wrote; give apps what came; write packets of dirty connections; free what was buried. So a burst of packets costs
- * one acknowledgement, one write to each app, and one clock read.
- * The objects that an event or a list may still name in this turn are freed at its end (qs_engine_bury).
+ * Theory. One thread, one epoll set. A turn: wait; run due timers; handle events (packets are read,
+ * streams marked); read what apps wrote; give apps what came; write packets of dirty connections;
+ * free what was buried. So a burst of packets costs one acknowledgement, one write to each app, and
+ * one clock read. The objects that an event or a list may still name in this turn are freed at its
+ * end (qs_engine_bury).
  */
 #include "engine.h"
 
@@ -63,19 +64,23 @@ void qs_source_close(struct qs_engine *engine, struct qs_source *source)
 	source->fd = -1;
 }
 
-void qs_engine_bury(struct qs_engine *engine, struct qs_grave *grave, void (*fn)(struct qs_grave *grave))
+void qs_engine_bury(struct qs_engine *engine, struct qs_grave *grave,
+		    void (*fn)(struct qs_grave *grave))
 {
 	grave->fn = fn;
 	SLIST_INSERT_HEAD(&engine->graves, grave, link);
 }
 
-struct qs_tls_creds *qs_engine_creds(struct qs_engine *engine, const struct qs_rule *rule, char *text)
+struct qs_tls_creds *qs_engine_creds(struct qs_engine *engine, const struct qs_rule *rule,
+				     char *text)
 {
 	size_t index = (size_t)(rule - engine->policy->rules);
 	struct qs_tls_error error;
 
-	if (engine->creds[index] == NULL && qs_tls_creds_new(rule, &engine->creds[index], &error) < 0) {
-		snprintf(text, 512, "%.100s:%d: %.380s", engine->policy->path, rule->line, error.text);
+	if (engine->creds[index] == NULL &&
+	    qs_tls_creds_new(rule, &engine->creds[index], &error) < 0) {
+		snprintf(text, 512, "%.100s:%d: %.380s", engine->policy->path, rule->line,
+			 error.text);
 		engine->creds[index] = NULL;
 	}
 	return engine->creds[index];
@@ -110,7 +115,8 @@ void qs_engine_refused(struct qs_engine *engine, const char *socket_name, int pi
 	if (engine->refusal_ns != 0 && engine->now_ns - engine->refusal_ns < 60 * QS_NSEC)
 		return;
 	engine->refusal_ns = engine->now_ns;
-	qs_log("a request on the %s socket was refused (pid %d); more of them are only counted", socket_name, pid);
+	qs_log("a request on the %s socket was refused (pid %d); more of them are only counted",
+	       socket_name, pid);
 }
 
 /* --- start --- */
@@ -155,7 +161,8 @@ static void sweep(struct qs_timer *timer, uint64_t now_ns)
 		qs_conn_sweep(conn);
 	}
 	qs_request_sweep(engine);
-	qs_timer_set(&engine->timers, timer, now_ns + (TAILQ_EMPTY(&engine->listeners) ? QS_NSEC : PROBE_NS));
+	qs_timer_set(&engine->timers, timer,
+		     now_ns + (TAILQ_EMPTY(&engine->listeners) ? QS_NSEC : PROBE_NS));
 }
 
 static void init_lists(struct qs_engine *engine)
@@ -193,11 +200,13 @@ static int take_sockets(struct qs_engine *engine, int stream_fd, int control_fd)
 	socklen_t len = sizeof(cred);
 	int rv;
 
-	/* A listener's peer credentials are those of the process that called listen(): the shim's. */
+	/* A listener's peer credentials are those of the process that called listen(): the shim's.
+	 */
 	getsockopt(stream_fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
 	qs_show_program(cred.pid, engine->program);
 	engine->stream_source = (struct qs_source){.fd = stream_fd, .fn = qs_request_accept_stream};
-	engine->control_source = (struct qs_source){.fd = control_fd, .fn = qs_request_accept_control};
+	engine->control_source =
+		(struct qs_source){.fd = control_fd, .fn = qs_request_accept_control};
 	fcntl(stream_fd, F_SETFL, O_NONBLOCK);
 	fcntl(control_fd, F_SETFL, O_NONBLOCK);
 	rv = qs_source_add(engine, &engine->stream_source, EPOLLIN);
@@ -208,8 +217,8 @@ static int take_sockets(struct qs_engine *engine, int stream_fd, int control_fd)
 	return rv;
 }
 
-int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity, bool thread, int stream_fd, int control_fd,
-		   const char *policy_path)
+int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity, bool thread,
+		   int stream_fd, int control_fd, const char *policy_path)
 {
 	int rv;
 
@@ -232,7 +241,8 @@ int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity,
 	if (rv == 0)
 		rv = qs_udp_batch_init(&engine->batch);
 	if (rv == 0) {
-		engine->tx_memory = mmap(NULL, 2 * QS_UDP_TRAIN_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		engine->tx_memory = mmap(NULL, 2 * QS_UDP_TRAIN_MAX, PROT_READ | PROT_WRITE,
+					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		rv = engine->tx_memory == MAP_FAILED ? -ENOMEM : 0;
 	}
 	if (rv == 0)
@@ -248,10 +258,12 @@ int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity,
 
 static bool is_idle(const struct qs_engine *engine)
 {
-	return engine->n_streams == 0 && TAILQ_EMPTY(&engine->listeners) && engine->n_requests == 0 && engine->n_controls == 0;
+	return engine->n_streams == 0 && TAILQ_EMPTY(&engine->listeners) &&
+	       engine->n_requests == 0 && engine->n_controls == 0;
 }
 
-/* How long an idle engine stays: the longest linger of its rules, so that the next connection finds it warm. */
+/* How long an idle engine stays: the longest linger of its rules, so that the next connection finds
+ * it warm. */
 static uint64_t linger_ns(const struct qs_engine *engine)
 {
 	uint64_t longest = 0;
@@ -259,7 +271,8 @@ static uint64_t linger_ns(const struct qs_engine *engine)
 	if (engine->policy == NULL)
 		return LINGER_DEFAULT_NS;
 	for (unsigned i = 0; i < engine->policy->n_rules; i++) {
-		if (!engine->policy->rules[i].listen && engine->policy->rules[i].linger_ns > longest)
+		if (!engine->policy->rules[i].listen &&
+		    engine->policy->rules[i].linger_ns > longest)
 			longest = engine->policy->rules[i].linger_ns;
 	}
 	return longest ? longest : LINGER_DEFAULT_NS;
@@ -272,12 +285,14 @@ static void wait_and_handle(struct qs_engine *engine)
 	struct timespec ts = {0}, *timeout = NULL;
 	int n;
 
-	if (!TAILQ_EMPTY(&engine->dirty) || !TAILQ_EMPTY(&engine->readable) || !TAILQ_EMPTY(&engine->flush)) {
+	if (!TAILQ_EMPTY(&engine->dirty) || !TAILQ_EMPTY(&engine->readable) ||
+	    !TAILQ_EMPTY(&engine->flush)) {
 		timeout = &ts;
 	} else if (next != UINT64_MAX) {
 		uint64_t left = next > now ? next - now : 0;
 
-		ts = (struct timespec){.tv_sec = (time_t)(left / QS_NSEC), .tv_nsec = (long)(left % QS_NSEC)};
+		ts = (struct timespec){.tv_sec = (time_t)(left / QS_NSEC),
+				       .tv_nsec = (long)(left % QS_NSEC)};
 		timeout = &ts;
 	}
 	n = epoll_pwait2(engine->epfd, events, EVENTS, timeout, NULL);
@@ -293,7 +308,8 @@ static void wait_and_handle(struct qs_engine *engine)
 	}
 }
 
-/* The lists may grow while they are served; what is added waits for the next turn where it can't be served now. */
+/* The lists may grow while they are served; what is added waits for the next turn where it can't be
+ * served now. */
 static void serve_apps(struct qs_engine *engine)
 {
 	struct qs_stream *stream, *last;
@@ -340,8 +356,8 @@ static void empty_graves(struct qs_engine *engine)
 }
 
 /*
- * No more is taken in: connects are refused from here on, and the shim starts another engine. What had been queued before is
- * served; it may keep this engine for a while yet.
+ * No more is taken in: connects are refused from here on, and the shim starts another engine. What
+ * had been queued before is served; it may keep this engine for a while yet.
  */
 static void shut_door(struct qs_engine *engine)
 {
@@ -367,7 +383,8 @@ void qs_engine_run(struct qs_engine *engine)
 			engine->active_ns = engine->now_ns;
 		} else if (engine->stopping) {
 			return;
-		} else if (!engine->thread && engine->now_ns - engine->active_ns > linger_ns(engine)) {
+		} else if (!engine->thread &&
+			   engine->now_ns - engine->active_ns > linger_ns(engine)) {
 			shut_door(engine);
 		}
 	}

@@ -17,7 +17,8 @@
 #define QS_NSEC 1000000000ull
 #define QS_MSEC 1000000ull
 
-/* A descriptor in the epoll set. `fn` may free the source's owner, but only through qs_engine_bury(). */
+/* A descriptor in the epoll set. `fn` may free the source's owner, but only through
+ * qs_engine_bury(). */
 struct qs_source {
 	int fd;
 	void (*fn)(struct qs_source *source, uint32_t events);
@@ -48,51 +49,52 @@ struct qs_engine {
 	bool thread; /* placement */
 	bool stopping;
 	int epfd;
-	uint64_t now_ns;      /* CLOCK_MONOTONIC, read once a turn; never goes back */
+	uint64_t now_ns; /* CLOCK_MONOTONIC, read once a turn; never goes back */
 	uint64_t started_ns;
-	uint64_t active_ns;   /* last time there was something to serve */
+	uint64_t active_ns; /* last time there was something to serve */
 	struct qs_timers timers;
 	SLIST_HEAD(, qs_grave) graves;
 
-	struct qs_policy *policy;         /* NULL = none could be loaded */
-	struct qs_tls_creds **creds;      /* one a rule, loaded on demand */
+	struct qs_policy *policy; /* NULL = none could be loaded */
+	struct qs_tls_creds **creds; /* one a rule, loaded on demand */
 	char policy_fault[512];
-	char program[32];                 /* of the process that started us */
-	uint8_t reset_secret[32];         /* stateless reset tokens */
-	uint16_t generation;              /* in our connection IDs */
+	char program[32]; /* of the process that started us */
+	uint8_t reset_secret[32]; /* stateless reset tokens */
+	uint16_t generation; /* in our connection IDs */
 
-	struct qs_source stream_source;   /* listeners of our three sockets */
+	struct qs_source stream_source; /* listeners of our three sockets */
 	struct qs_source control_source;
 	struct qs_source status_source;
-	struct qs_timer sweep;            /* once a second: listeners gone, orphans, idle exit */
+	struct qs_timer sweep; /* once a second: listeners gone, orphans, idle exit */
 
 	struct qs_pages pages;
 	struct qs_udp_batch batch;
-	uint8_t *tx_memory;               /* one train being built */
+	uint8_t *tx_memory; /* one train being built */
 
 	struct qs_conn_list conns;
-	struct qs_conn_list dirty;        /* must write before the turn ends */
-	struct qs_stream_list readable;   /* the app's data waits, and there is room */
-	struct qs_stream_list flush;      /* data or an end for the app waits */
-	struct qs_stream_list backlog;    /* accepted streams whose listener's queue is full */
+	struct qs_conn_list dirty; /* must write before the turn ends */
+	struct qs_stream_list readable; /* the app's data waits, and there is room */
+	struct qs_stream_list flush; /* data or an end for the app waits */
+	struct qs_stream_list backlog; /* accepted streams whose listener's queue is full */
 	struct qs_timer backlog_timer;
 	struct qs_listener_list listeners;
 	struct qs_endpoint_list endpoints;
-	struct qs_request_list requests;  /* connects whose header is not whole, or that wait for a handshake */
-	struct qs_cid_entry *cids;        /* uthash */
+	struct qs_request_list
+		requests; /* connects whose header is not whole, or that wait for a handshake */
+	struct qs_cid_entry *cids; /* uthash */
 	struct qs_chunk *free_chunks;
 	unsigned n_free_chunks;
 	uint64_t next_conn_id;
-	uint64_t resets_since_ns;         /* stateless resets sent since then */
+	uint64_t resets_since_ns; /* stateless resets sent since then */
 	unsigned n_resets;
-	uint64_t refusal_ns;              /* when one was last logged */
+	uint64_t refusal_ns; /* when one was last logged */
 	unsigned n_streams, n_conns, n_requests, n_controls;
 	struct qs_status_totals totals;
 };
 
 /* Takes both descriptors. `policy_path` may be NULL. 0 or -errno; on failure nothing is held. */
-int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity, bool thread, int stream_fd, int control_fd,
-		   const char *policy_path);
+int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity, bool thread,
+		   int stream_fd, int control_fd, const char *policy_path);
 /* Runs until idle for long (process placement), or for ever. */
 void qs_engine_run(struct qs_engine *engine);
 void qs_engine_fini(struct qs_engine *engine);
@@ -103,16 +105,20 @@ int qs_source_modify(struct qs_engine *engine, struct qs_source *source, uint32_
 /* Removes it from the set and closes the descriptor. */
 void qs_source_close(struct qs_engine *engine, struct qs_source *source);
 /* Calls fn(grave) at the end of this turn. */
-void qs_engine_bury(struct qs_engine *engine, struct qs_grave *grave, void (*fn)(struct qs_grave *grave));
+void qs_engine_bury(struct qs_engine *engine, struct qs_grave *grave,
+		    void (*fn)(struct qs_grave *grave));
 
-/* The credentials of a rule, loaded at the first call. Borrowed. NULL with a line in `text` (size 512) on failure. */
-struct qs_tls_creds *qs_engine_creds(struct qs_engine *engine, const struct qs_rule *rule, char *text);
+/* The credentials of a rule, loaded at the first call. Borrowed. NULL with a line in `text` (size
+ * 512) on failure. */
+struct qs_tls_creds *qs_engine_creds(struct qs_engine *engine, const struct qs_rule *rule,
+				     char *text);
 
-/* True if the process at the other end is root, our own user, or knows the token. Logs a refusal once a uid. */
+/* True if the process at the other end is root, our own user, or knows the token. Logs a refusal
+ * once a uid. */
 bool qs_engine_may(struct qs_engine *engine, int fd, const uint8_t *token);
 /* Counts a refused request on one of our sockets; logs at most one a minute. */
 void qs_engine_refused(struct qs_engine *engine, const char *socket_name, int pid);
 
-#define qs_container(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define qs_container(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

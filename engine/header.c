@@ -13,7 +13,8 @@ bool qs_header_is_connect(const struct qs_connect_req *req, size_t len)
 {
 	if (len < offsetof(struct qs_connect_req, filler))
 		return false;
-	if (req->magic != QS_CONNECT_MAGIC || req->version != QS_PROTOCOL_VERSION || req->n_names > QS_NAMES_MAX)
+	if (req->magic != QS_CONNECT_MAGIC || req->version != QS_PROTOCOL_VERSION ||
+	    req->n_names > QS_NAMES_MAX)
 		return false;
 	if (!is_inet(req->dest.family) || req->dest.port == 0)
 		return false;
@@ -30,5 +31,6 @@ bool qs_header_is_connect(const struct qs_connect_req *req, size_t len)
 
 bool qs_header_is_control(const struct qs_control_req *req, size_t len)
 {
-	return len == sizeof(*req) && req->magic == QS_CONTROL_MAGIC && req->version == QS_PROTOCOL_VERSION;
+	return len == sizeof(*req) && req->magic == QS_CONTROL_MAGIC &&
+	       req->version == QS_PROTOCOL_VERSION;
 }

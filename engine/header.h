@@ -5,8 +5,8 @@
 
 #include "control.h"
 
-/* `len` octets were received into *req. True if it is a connect header whose every field may be used: strings end, counts and
- * families are in range. The token is not judged here. */
+/* `len` octets were received into *req. True if it is a connect header whose every field may be
+ * used: strings end, counts and families are in range. The token is not judged here. */
 bool qs_header_is_connect(const struct qs_connect_req *req, size_t len);
 /* The same for a control request. */
 bool qs_header_is_control(const struct qs_control_req *req, size_t len);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The helper program: an engine in a process of its own (DESIGN R1). Started by the shim, never by hand. */
+/* The helper program: an engine in a process of its own (DESIGN R1). Started by the shim, never by
+ * hand. */
 #include "engine.h"
 #include "log.h"
 #include "trap.h"
@@ -14,10 +15,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* The libraries' failed assertions come here, since the program's symbols stand before libc's (trap.h). */
+/* The libraries' failed assertions come here, since the program's symbols stand before libc's
+ * (trap.h). */
 #define EXPORTED __attribute__((visibility("default")))
-EXPORTED void __assert_fail(const char *assertion, const char *file, unsigned int line, const char *function)
-	__attribute__((noreturn));
+EXPORTED void __assert_fail(const char *assertion, const char *file, unsigned int line,
+			    const char *function) __attribute__((noreturn));
 EXPORTED void abort(void) __attribute__((noreturn));
 void __assert_fail(const char *assertion, const char *file, unsigned int line, const char *function)
 {
@@ -68,10 +70,12 @@ int main(void)
 	if (chdir("/") < 0)
 		return 2;
 	prctl(PR_SET_NAME, "quicshim");
-	prctl(PR_SET_TIMERSLACK, 1000); /* ns; the default of 50 us is longer than the pacer's gaps */
+	prctl(PR_SET_TIMERSLACK,
+	      1000); /* ns; the default of 50 us is longer than the pacer's gaps */
 	signal(SIGPIPE, SIG_IGN);
 	qs_log_open(getenv("QUICSHIM_LOG"));
-	rv = qs_engine_init(&engine, &identity, false, QS_HELPER_STREAM_FD, QS_HELPER_CONTROL_FD, policy);
+	rv = qs_engine_init(&engine, &identity, false, QS_HELPER_STREAM_FD, QS_HELPER_CONTROL_FD,
+			    policy);
 	explicit_bzero(&identity, sizeof(identity));
 	if (rv < 0) {
 		qs_log("the engine can't start: %s", strerrorname_np(-rv));

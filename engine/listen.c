@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Listeners of apps: AF_UNIX listeners that stand in for TCP ones, and the streams that go to them. */
+/* Listeners of apps: AF_UNIX listeners that stand in for TCP ones, and the streams that go to them.
+ */
 
 /*
- * Theory. The app gets a real AF_UNIX listener (DESIGN R4). It is bound in a private directory to a path that is unlinked at
- * once; the engine keeps an O_PATH descriptor and connects through /proc/thread-self/fd, so that no stranger can. accept(),
- * the backlog, EMFILE, shutdown and several workers are then the kernel's own.
- * Nothing tells when the last copy of the app's listener is closed. Connecting a socket of the wrong type tells without side
- * effect: EPROTOTYPE while it lives, ECONNREFUSED when it is gone. That is asked when the process that called listen() exits
+ * Theory. The app gets a real AF_UNIX listener (DESIGN R4). It is bound in a private directory to a
+ * path that is unlinked at once; the engine keeps an O_PATH descriptor and connects through
+ * /proc/thread-self/fd, so that no stranger can. accept(), the backlog, EMFILE, shutdown and
+ * several workers are then the kernel's own. Nothing tells when the last copy of the app's listener
+ * is closed. Connecting a socket of the wrong type tells without side effect: EPROTOTYPE while it
+ * lives, ECONNREFUSED when it is gone. That is asked when the process that called listen() exits
  * (pidfd), and ten times a second (a fork may hold it).
- * In quic mode the app's TCP socket is kept bound and never listens: the port stays ours, and TCP gets RST.
+ * In quic mode the app's TCP socket is kept bound and never listens: the port stays ours, and TCP
+ * gets RST.
  */
 #include "listen.h"
 
@@ -33,12 +36,15 @@
 #endif
 #define BACKLOG_NS (10 * QS_NSEC) /* then a stream whose listener's queue stays full is refused */
 #define RETRY_NS (2 * QS_MSEC)
-#define BIND_TRIES 30 /* of 10 ms: the engine of a server that just ended may not have let go of the port yet */
+#define BIND_TRIES                                                                                 \
+	30 /* of 10 ms: the engine of a server that just ended may not have let go of the port yet \
+	    */
 
 static socklen_t path_address(const struct qs_listener *listener, struct sockaddr_un *out)
 {
 	out->sun_family = AF_UNIX;
-	snprintf(out->sun_path, sizeof(out->sun_path), "/proc/thread-self/fd/%d", listener->path_fd);
+	snprintf(out->sun_path, sizeof(out->sun_path), "/proc/thread-self/fd/%d",
+		 listener->path_fd);
 	return sizeof(*out);
 }
 
@@ -79,7 +85,8 @@ static int make_listener(struct qs_listener *listener, int backlog, bool v6)
 	value = qs_mark_encode(&mark);
 	for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]) && rv < 0; i++)
 		rv = bind_in(bases[i], fd, &listener->path_fd);
-	if (rv == 0 && (listen(fd, backlog) < 0 || setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &value, sizeof(value)) < 0))
+	if (rv == 0 && (listen(fd, backlog) < 0 ||
+			setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &value, sizeof(value)) < 0))
 		rv = -errno;
 	if (rv < 0) {
 		close(fd);
@@ -100,12 +107,14 @@ static bool is_v6only(int fd)
 static unsigned endpoint_addresses(const struct qs_listener *listener, struct qs_addr out[2])
 {
 	const struct qs_rule *rule = listener->rule;
-	bool any = true, v6only = listener->address.family != AF_INET6 || is_v6only(listener->tcp_fd);
+	bool any = true,
+	     v6only = listener->address.family != AF_INET6 || is_v6only(listener->tcp_fd);
 	unsigned n = 1;
 
 	out[0] = listener->address;
 	if (rule->has_endpoint_addr)
-		qs_addr_from_sockaddr(&out[0], (const struct sockaddr *)&rule->endpoint, sizeof(rule->endpoint));
+		qs_addr_from_sockaddr(&out[0], (const struct sockaddr *)&rule->endpoint,
+				      sizeof(rule->endpoint));
 	else if (rule->endpoint_any)
 		memset(out[0].ip, 0, sizeof(out[0].ip));
 	out[0].port = rule->endpoint_port ? rule->endpoint_port : listener->address.port;
@@ -118,7 +127,8 @@ static unsigned endpoint_addresses(const struct qs_listener *listener, struct qs
 	return n;
 }
 
-/* TCP's rule for one more listener of an address: all of them have SO_REUSEPORT. Those that are gone don't count. */
+/* TCP's rule for one more listener of an address: all of them have SO_REUSEPORT. Those that are
+ * gone don't count. */
 static bool may_share(struct qs_listener *listener, const struct qs_addr *address)
 {
 	struct qs_listener *other, *next;
@@ -131,7 +141,9 @@ static bool may_share(struct qs_listener *listener, const struct qs_addr *addres
 
 		next = TAILQ_NEXT(other, link);
 		for (int i = 0; i < 2; i++)
-			same = same || (other->endpoints[i] && memcmp(&other->endpoints[i]->address, address, sizeof(*address)) == 0);
+			same = same ||
+			       (other->endpoints[i] && memcmp(&other->endpoints[i]->address,
+							      address, sizeof(*address)) == 0);
 		if (other == listener || !same || qs_listener_probe(other))
 			continue;
 		len = sizeof(theirs);
@@ -155,7 +167,8 @@ static int open_endpoints(struct qs_listener *listener)
 		for (int k = 0; k < BIND_TRIES && rv == -EADDRINUSE; k++) {
 			if (k > 0)
 				nanosleep(&(struct timespec){.tv_nsec = 10 * (long)QS_MSEC}, NULL);
-			rv = qs_endpoint_server(listener->engine, &addresses[i], listener->rule, &listener->endpoints[i]);
+			rv = qs_endpoint_server(listener->engine, &addresses[i], listener->rule,
+						&listener->endpoints[i]);
 		}
 		if (rv < 0)
 			return rv;
@@ -182,7 +195,8 @@ static int judge(struct qs_listener *listener, char *text)
 	socklen_t len = sizeof(sa), optlen = sizeof(int);
 	int type = 0;
 
-	if (getsockopt(listener->tcp_fd, SOL_SOCKET, SO_TYPE, &type, &optlen) < 0 || type != SOCK_STREAM ||
+	if (getsockopt(listener->tcp_fd, SOL_SOCKET, SO_TYPE, &type, &optlen) < 0 ||
+	    type != SOCK_STREAM ||
 	    getsockname(listener->tcp_fd, (struct sockaddr *)&sa, &len) < 0 ||
 	    qs_addr_from_sockaddr(&listener->address, (struct sockaddr *)&sa, len) < 0)
 		return -EINVAL;
@@ -190,7 +204,9 @@ static int judge(struct qs_listener *listener, char *text)
 		listener->rule = qs_policy_find_listen(engine->policy, (struct sockaddr *)&sa);
 	if (listener->rule == NULL || listener->rule->mode != QS_MODE_QUIC) {
 		snprintf(text, 512, "%s",
-			 engine->policy != NULL ? "the engine's policy has no rule for this listener" : engine->policy_fault);
+			 engine->policy != NULL
+				 ? "the engine's policy has no rule for this listener"
+				 : engine->policy_fault);
 		return -EACCES;
 	}
 	if (qs_engine_creds(engine, listener->rule, text) == NULL)
@@ -216,8 +232,8 @@ static int take_slot(struct qs_listener *listener)
 	return 0;
 }
 
-int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog, const struct qs_options *options, int32_t pid, int *out_fd,
-		    char *text)
+int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog,
+		    const struct qs_options *options, int32_t pid, int *out_fd, char *text)
 {
 	struct qs_listener *listener = calloc(1, sizeof(*listener));
 	int rv;
@@ -227,7 +243,8 @@ int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog, const str
 		close(tcp_fd);
 		return -ENOMEM;
 	}
-	*listener = (struct qs_listener){.engine = engine, .path_fd = -1, .tcp_fd = tcp_fd, .pid = pid, .options = *options};
+	*listener = (struct qs_listener){
+		.engine = engine, .path_fd = -1, .tcp_fd = tcp_fd, .pid = pid, .options = *options};
 	listener->process = (struct qs_source){.fd = -1, .fn = process_ended};
 	listener->slot = QS_SLOT_NONE;
 	TAILQ_INSERT_TAIL(&engine->listeners, listener, link);
@@ -235,8 +252,9 @@ int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog, const str
 	if (rv == 0) {
 		rv = open_endpoints(listener);
 		if (rv < 0)
-			snprintf(text, 512, "%s:%d: the UDP endpoint of this listener can't be bound: %s", engine->policy->path,
-				 listener->rule->line, strerrorname_np(-rv));
+			snprintf(text, 512,
+				 "%s:%d: the UDP endpoint of this listener can't be bound: %s",
+				 engine->policy->path, listener->rule->line, strerrorname_np(-rv));
 	}
 	if (rv == 0)
 		rv = take_slot(listener);
@@ -297,7 +315,8 @@ bool qs_listener_probe(struct qs_listener *listener)
 	struct sockaddr_un addr;
 	socklen_t len = path_address(listener, &addr);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool gone = fd >= 0 && connect(fd, (struct sockaddr *)&addr, len) < 0 && errno == ECONNREFUSED;
+	bool gone =
+		fd >= 0 && connect(fd, (struct sockaddr *)&addr, len) < 0 && errno == ECONNREFUSED;
 
 	if (fd >= 0)
 		close(fd);
@@ -330,7 +349,8 @@ static struct qs_listener *choose(struct qs_engine *engine, const struct qs_endp
 {
 	struct qs_listener *listener;
 
-	TAILQ_FOREACH(listener, &engine->listeners, link) {
+	TAILQ_FOREACH(listener, &engine->listeners, link)
+	{
 		if (serves(listener, endpoint)) {
 			if (endpoint->n_listeners > 1) {
 				TAILQ_REMOVE(&engine->listeners, listener, link);
@@ -357,7 +377,8 @@ static int try_deliver(struct qs_stream *stream)
 }
 
 /* An end that is named with the stream's record. Returns the descriptor or -errno. */
-static int named_end(struct qs_engine *engine, uint32_t slot, const struct qs_addr *local, const struct qs_addr *peer)
+static int named_end(struct qs_engine *engine, uint32_t slot, const struct qs_addr *local,
+		     const struct qs_addr *peer)
 {
 	struct qs_record record = {.engine = engine->identity.id,
 				   .slot = slot,
@@ -395,7 +416,9 @@ void qs_listener_deliver(struct qs_conn *conn, int64_t stream_id)
 	uint32_t slot;
 	int fd, rv;
 
-	slot = listener != NULL ? qs_pages_take(&engine->pages, true, &engine->pages.options[listener->slot]) : QS_SLOT_NONE;
+	slot = listener != NULL
+		       ? qs_pages_take(&engine->pages, true, &engine->pages.options[listener->slot])
+		       : QS_SLOT_NONE;
 	if (slot == QS_SLOT_NONE) {
 		refuse(conn, listener, stream_id);
 		return;
@@ -423,7 +446,8 @@ void qs_listener_deliver(struct qs_conn *conn, int64_t stream_id)
 		stream->backlog_until_ns = engine->now_ns + BACKLOG_NS;
 		TAILQ_INSERT_TAIL(&engine->backlog, stream, backlog_link);
 		if (engine->backlog_timer.index == 0)
-			qs_timer_set(&engine->timers, &engine->backlog_timer, engine->now_ns + RETRY_NS);
+			qs_timer_set(&engine->timers, &engine->backlog_timer,
+				     engine->now_ns + RETRY_NS);
 	} else if (rv < 0) {
 		listener->refused++;
 		engine->totals.streams_refused++;

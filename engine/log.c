@@ -29,7 +29,8 @@ void qs_log(const char *format, ...)
 		return;
 	/* Seconds as a number: localtime() and its kin take locks that a fork of the host may have held. */
 	clock_gettime(CLOCK_REALTIME, &ts);
-	head = snprintf(line, sizeof(line), "%lld.%06ld [%d] ", (long long)ts.tv_sec, ts.tv_nsec / 1000, (int)getpid());
+	head = snprintf(line, sizeof(line), "%lld.%06ld [%d] ", (long long)ts.tv_sec,
+			ts.tv_nsec / 1000, (int)getpid());
 	va_start(args, format);
 	body = vsnprintf(line + head, sizeof(line) - (size_t)head - 1, format, args);
 	va_end(args);

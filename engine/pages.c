@@ -30,7 +30,8 @@ static int page_new(const char *name, size_t bytes, int *fd, void **map)
 	return 0;
 }
 
-/* What is handed out can't be made writable: sealed, and opened anew for reading where /proc allows. */
+/* What is handed out can't be made writable: sealed, and opened anew for reading where /proc
+ * allows. */
 static void seal_status(struct qs_pages *pages)
 {
 	char path[64];
@@ -55,7 +56,8 @@ int qs_pages_init(struct qs_pages *pages, uint64_t engine)
 	rv = page_new("quicshim-status", QS_PAGE_BYTES, &pages->status_fd, &status);
 	pages->page = status;
 	if (rv == 0)
-		rv = page_new("quicshim-options", QS_OPTION_PAGE_BYTES, &pages->options_fd, &options);
+		rv = page_new("quicshim-options", QS_OPTION_PAGE_BYTES, &pages->options_fd,
+			      &options);
 	pages->options = options;
 	if (rv == 0 && (pages->next = malloc(QS_SLOTS_MAX * sizeof(uint32_t))) == NULL)
 		rv = -ENOMEM;
@@ -65,7 +67,8 @@ int qs_pages_init(struct qs_pages *pages, uint64_t engine)
 	}
 	seal_status(pages);
 	fcntl(pages->options_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
-	/* A random start: marks that an earlier engine of the same name gave out don't fit our slots. */
+	/* A random start: marks that an earlier engine of the same name gave out don't fit our
+	 * slots. */
 	if (getrandom(&base, sizeof(base), GRND_NONBLOCK) < 0)
 		base = (uint16_t)getpid();
 	pages->page->magic = QS_PAGE_MAGIC;
@@ -94,13 +97,17 @@ void qs_pages_fini(struct qs_pages *pages)
 
 void qs_slot_begin(struct qs_slot *slot)
 {
-	atomic_store_explicit(&slot->seq, atomic_load_explicit(&slot->seq, memory_order_relaxed) + 1, memory_order_relaxed);
+	atomic_store_explicit(&slot->seq,
+			      atomic_load_explicit(&slot->seq, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 }
 
 void qs_slot_end(struct qs_slot *slot)
 {
-	atomic_store_explicit(&slot->seq, atomic_load_explicit(&slot->seq, memory_order_relaxed) + 1, memory_order_release);
+	atomic_store_explicit(&slot->seq,
+			      atomic_load_explicit(&slot->seq, memory_order_relaxed) + 1,
+			      memory_order_release);
 }
 
 uint32_t qs_pages_take(struct qs_pages *pages, bool server, const struct qs_options *options)
@@ -120,8 +127,11 @@ uint32_t qs_pages_take(struct qs_pages *pages, bool server, const struct qs_opti
 		return QS_SLOT_NONE;
 	}
 	slot = &pages->page->slots[index];
-	/* An untouched slot is all zero, so that its page costs nothing: the base stands in the page's head. */
-	generation = (uint16_t)((slot->generation ? slot->generation : pages->page->first_generation) + 1);
+	/* An untouched slot is all zero, so that its page costs nothing: the base stands in the
+	 * page's head. */
+	generation =
+		(uint16_t)((slot->generation ? slot->generation : pages->page->first_generation) +
+			   1);
 	if (generation == 0)
 		generation = 1;
 	qs_slot_begin(slot);

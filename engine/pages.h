@@ -6,24 +6,26 @@
 #include "status.h"
 
 struct qs_pages {
-	int status_fd;  /* O_RDONLY descriptor, to hand out */
+	int status_fd; /* O_RDONLY descriptor, to hand out */
 	int options_fd;
 	struct qs_page *page;
 	struct qs_options *options; /* written by apps: hostile, copy before use */
-	uint32_t *next;             /* released slots in order, so that an old mark stays readable for long */
+	uint32_t *next; /* released slots in order, so that an old mark stays readable for long */
 	uint32_t free_head, free_tail, n_free;
-	uint32_t n_touched;         /* slots from here on were never taken */
+	uint32_t n_touched; /* slots from here on were never taken */
 	uint8_t path_used[QS_PATHS_MAX];
 };
 #define QS_SLOT_NONE UINT32_MAX
-#define QS_SLOT_REST 4096u /* so many others are released before a slot is taken again, while untouched ones are left */
+#define QS_SLOT_REST                                                                               \
+	4096u /* so many others are released before a slot is taken again, while untouched ones    \
+		 are left */
 
 /* Makes both memfds. 0 or -errno. */
 int qs_pages_init(struct qs_pages *pages, uint64_t engine);
 void qs_pages_fini(struct qs_pages *pages);
 
-/* Takes the slot that was released first, or one never taken; raises its generation; state CONNECTING. QS_SLOT_NONE if all
- * are taken. */
+/* Takes the slot that was released first, or one never taken; raises its generation; state
+ * CONNECTING. QS_SLOT_NONE if all are taken. */
 uint32_t qs_pages_take(struct qs_pages *pages, bool server, const struct qs_options *options);
 /* Gives it back; what it says stays readable until it is taken again. */
 void qs_pages_release(struct qs_pages *pages, uint32_t slot);

@@ -2,11 +2,12 @@
 /* Requests of apps: a connect on the stream socket, from its header to its stream. */
 
 /*
- * Theory. control.h says what goes over the wire. A request is in engine->requests until its header is whole and while it is
- * being decided, in conn->waiting while it waits for a handshake or a stream. It ends by qs_request_complete() (its descriptor
- * becomes a stream's) or by qs_request_fail().
- * All that comes in is hostile: a stranger may connect, say nothing, say garbage, send descriptors. There may be REQUESTS_MAX
- * unfinished ones; each has HEADER_NS to send its header.
+ * Theory. control.h says what goes over the wire. A request is in engine->requests until its header
+ * is whole and while it is being decided, in conn->waiting while it waits for a handshake or a
+ * stream. It ends by qs_request_complete() (its descriptor becomes a stream's) or by
+ * qs_request_fail(). All that comes in is hostile: a stranger may connect, say nothing, say
+ * garbage, send descriptors. There may be REQUESTS_MAX unfinished ones; each has HEADER_NS to send
+ * its header.
  */
 #include "request.h"
 
@@ -18,10 +19,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/sockios.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -77,7 +78,8 @@ void qs_request_fail(struct qs_request *request, int error, const char *reason)
 
 	if (request->req != NULL && request->app_fd >= 0) {
 		if (request->slot == QS_SLOT_NONE)
-			request->slot = qs_pages_take(&engine->pages, false, &request->req->options);
+			request->slot =
+				qs_pages_take(&engine->pages, false, &request->req->options);
 		if (request->slot != QS_SLOT_NONE) {
 			struct qs_slot *slot = qs_pages_slot(&engine->pages, request->slot);
 
@@ -85,7 +87,8 @@ void qs_request_fail(struct qs_request *request, int error, const char *reason)
 			slot->error = error;
 			slot->peer = request->req->dest;
 			slot->rule_line = request->rule != NULL ? (uint32_t)request->rule->line : 0;
-			snprintf(slot->reason, sizeof(slot->reason), "%s", reason != NULL ? reason : "");
+			snprintf(slot->reason, sizeof(slot->reason), "%s",
+				 reason != NULL ? reason : "");
 			slot->state = QS_SLOT_ENDED;
 			qs_slot_end(slot);
 			mark.slot = request->slot;
@@ -93,16 +96,18 @@ void qs_request_fail(struct qs_request *request, int error, const char *reason)
 		}
 		mark.v6 = request->req->v6;
 		set_mark(request->app_fd, &mark);
-		qs_log("connect of pid %d failed: %s%s%s", request->pid, strerrorname_np(error), reason && reason[0] ? ": " : "",
-		       reason ? reason : "");
+		qs_log("connect of pid %d failed: %s%s%s", request->pid, strerrorname_np(error),
+		       reason && reason[0] ? ": " : "", reason ? reason : "");
 	}
 	if (request->slot != QS_SLOT_NONE)
 		qs_pages_release(&engine->pages, request->slot);
 	request_end(request);
 }
 
-/* Gives the app's end its mark, its buffer size, and then its freedom: the header that kept it unwritable is read. */
-static void release_app(struct qs_request *request, struct qs_stream *stream, const struct qs_slot *slot)
+/* Gives the app's end its mark, its buffer size, and then its freedom: the header that kept it
+ * unwritable is read. */
+static void release_app(struct qs_request *request, struct qs_stream *stream,
+			const struct qs_slot *slot)
 {
 	struct qs_mark mark = {.state = QS_MARK_OPEN,
 			       .slot = request->slot,
@@ -110,14 +115,17 @@ static void release_app(struct qs_request *request, struct qs_stream *stream, co
 			       .v6 = request->req->v6};
 
 	set_mark(request->app_fd, &mark);
-	set_sndbuf(request->app_fd, (int)(request->req->sndbuf / 2)); /* the kernel doubles what it is given */
+	set_sndbuf(request->app_fd,
+		   (int)(request->req->sndbuf / 2)); /* the kernel doubles what it is given */
 	close(request->app_fd);
 	request->app_fd = -1;
-	/* Mostly all of it is there; what is not (the app may still be sending it) the stream's reading drops. */
+	/* Mostly all of it is there; what is not (the app may still be sending it) the stream's
+	 * reading drops. */
 	stream->skip = request->req->total;
 	while (stream->skip > 0) {
 		size_t want = stream->skip < QS_UDP_TRAIN_MAX ? stream->skip : QS_UDP_TRAIN_MAX;
-		ssize_t n = recv(request->source.fd, request->engine->tx_memory, want, MSG_DONTWAIT);
+		ssize_t n =
+			recv(request->source.fd, request->engine->tx_memory, want, MSG_DONTWAIT);
 
 		if (n <= 0)
 			break;
@@ -169,11 +177,13 @@ static bool endpoint_of(const struct qs_rule *rule, const struct qs_addr *dest, 
 {
 	*out = *dest;
 	if (rule->has_endpoint_addr &&
-	    qs_addr_from_sockaddr(out, (const struct sockaddr *)&rule->endpoint, sizeof(rule->endpoint)) < 0)
+	    qs_addr_from_sockaddr(out, (const struct sockaddr *)&rule->endpoint,
+				  sizeof(rule->endpoint)) < 0)
 		return false;
 	out->port = rule->endpoint_port ? rule->endpoint_port : dest->port;
 	if (out->family == AF_INET && memcmp(out->ip, (uint8_t[4]){0}, 4) == 0)
-		memcpy(out->ip, (uint8_t[4]){127, 0, 0, 1}, 4); /* the kernel sends it to loopback too */
+		memcpy(out->ip, (uint8_t[4]){127, 0, 0, 1},
+		       4); /* the kernel sends it to loopback too */
 	else if (out->family == AF_INET6 && memcmp(out->ip, &in6addr_any, 16) == 0)
 		memcpy(out->ip, &in6addr_loopback, 16);
 	return out->port != 0;
@@ -192,7 +202,8 @@ static bool make_key(const struct qs_request *request, struct qs_conn_key *key)
 	key->mark = req->mark;
 	memcpy(key->device, req->device, sizeof(key->device) - 1);
 	key->source = req->source;
-	key->source.port = 0; /* the port that the app bound is its own business: all its streams share one UDP port */
+	key->source.port = 0; /* the port that the app bound is its own business: all its streams
+				 share one UDP port */
 	if (key->source.family != key->peer.family)
 		memset(&key->source, 0, sizeof(key->source));
 	for (unsigned i = 0; i < req->n_names; i++)
@@ -232,13 +243,19 @@ void qs_request_route(struct qs_request *request)
 	int rv;
 
 	if (!make_key(request, &key)) {
-		qs_request_fail(request, EACCES, "the endpoint of this rule can't be used for this destination");
+		qs_request_fail(request, EACCES,
+				"the endpoint of this rule can't be used for this destination");
 		return;
 	}
-	conn = request->rule->stream_per_connection ? NULL : qs_conn_pool_find(request->engine, &key, &n_same);
-	if (conn == NULL || (n_same < request->rule->connections && conn->n_streams + conn->n_waiting > 0)) {
+	conn = request->rule->stream_per_connection
+		       ? NULL
+		       : qs_conn_pool_find(request->engine, &key, &n_same);
+	if (conn == NULL ||
+	    (n_same < request->rule->connections && conn->n_streams + conn->n_waiting > 0)) {
 		/* A peer that grants no stream must not make us connect for ever. */
-		rv = request->connections++ < CONNECTIONS_MAX ? qs_conn_connect(request->engine, &key, &conn, text) : -ECONNREFUSED;
+		rv = request->connections++ < CONNECTIONS_MAX
+			     ? qs_conn_connect(request->engine, &key, &conn, text)
+			     : -ECONNREFUSED;
 		if (rv < 0) {
 			qs_request_fail(request, -rv, text);
 			return;
@@ -269,25 +286,32 @@ static void decide(struct qs_request *request)
 	for (unsigned i = 0; i < req->n_names; i++)
 		names[i] = req->names[i];
 	if (request->engine->policy != NULL)
-		request->rule = qs_policy_find_connect(request->engine->policy, (struct sockaddr *)&dest, names, req->n_names);
+		request->rule = qs_policy_find_connect(
+			request->engine->policy, (struct sockaddr *)&dest, names, req->n_names);
 	if (request->rule == NULL || request->rule->mode != QS_MODE_QUIC) {
 		qs_request_fail(request, EACCES,
-				request->engine->policy != NULL ? "the engine's policy has no rule for this" : request->engine->policy_fault);
+				request->engine->policy != NULL
+					? "the engine's policy has no rule for this"
+					: request->engine->policy_fault);
 		return;
 	}
 	qs_request_route(request);
 }
 
 /*
- * Looks at the header and takes the app's descriptor. The kernel cuts what is sent into pieces of half the send buffer and
- * gives no more than the piece that the descriptor came with: all that is said stands in the first one, the rest is filler.
- * Once only: each look brings a descriptor. 1 whole, 0 not there yet, -1 no header.
+ * Looks at the header and takes the app's descriptor. The kernel cuts what is sent into pieces of
+ * half the send buffer and gives no more than the piece that the descriptor came with: all that is
+ * said stands in the first one, the rest is filler. Once only: each look brings a descriptor. 1
+ * whole, 0 not there yet, -1 no header.
  */
 static int read_header(struct qs_request *request)
 {
 	char control[CMSG_SPACE(sizeof(int) * 16)];
 	struct iovec iov = {request->req, QS_CONNECT_REQ_SIZE};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
 	ssize_t n = recvmsg(request->source.fd, &msg, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	struct cmsghdr *c;
 
@@ -314,7 +338,8 @@ static bool is_all_there(const struct qs_request *request)
 {
 	int queued = 0;
 
-	return ioctl(request->source.fd, SIOCINQ, &queued) == 0 && (uint32_t)queued >= request->req->total;
+	return ioctl(request->source.fd, SIOCINQ, &queued) == 0 &&
+	       (uint32_t)queued >= request->req->total;
 }
 
 static void request_event(struct qs_source *source, uint32_t events)
@@ -327,15 +352,18 @@ static void request_event(struct qs_source *source, uint32_t events)
 	(void)events;
 	if (got == 0)
 		return;
-	if (got < 0 || !qs_header_is_connect(request->req, request->said) || !qs_engine_may(engine, source->fd, request->req->token)) {
+	if (got < 0 || !qs_header_is_connect(request->req, request->said) ||
+	    !qs_engine_may(engine, source->fd, request->req->token)) {
 		qs_engine_refused(engine, "stream", request->pid);
 		request_end(request);
 		return;
 	}
-	/* All of it must be in the queue before the app's end is touched: a smaller SO_SNDBUF would cut what is still to come. */
+	/* All of it must be in the queue before the app's end is touched: a smaller SO_SNDBUF would
+	 * cut what is still to come. */
 	if (!is_all_there(request))
 		return;
-	/* From here on the end of the app's descriptor is seen by the stream: nothing more to watch. */
+	/* From here on the end of the app's descriptor is seen by the stream: nothing more to
+	 * watch. */
 	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, source->fd, NULL);
 	decide(request);
 }
@@ -374,7 +402,8 @@ void qs_request_accept_stream(struct qs_source *source, uint32_t events)
 		if (fd < 0)
 			return;
 		request = engine->n_requests < REQUESTS_MAX ? request_new(engine, fd) : NULL;
-		if (request == NULL || qs_source_add(engine, &request->source, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0) {
+		if (request == NULL ||
+		    qs_source_add(engine, &request->source, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0) {
 			engine->totals.requests_refused++;
 			if (request != NULL)
 				free(request->req);

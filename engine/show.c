@@ -2,8 +2,8 @@
 /* The status socket: shows all there is to whoever may ask. */
 
 /*
- * The whole answer is built in memory at once, so that it is of one moment, and sent as the client reads it. A client has
- * ANSWER_NS; there are CLIENTS_MAX of them at a time.
+ * The whole answer is built in memory at once, so that it is of one moment, and sent as the client
+ * reads it. A client has ANSWER_NS; there are CLIENTS_MAX of them at a time.
  */
 #include "show.h"
 
@@ -92,24 +92,25 @@ static void show_connection(struct qs_conn *conn, struct qs_status_connection *o
 	out->in_flight = info.bytes_in_flight;
 	out->path_mtu = ngtcp2_conn_get_path_max_tx_udp_payload_size(conn->quic);
 	TAILQ_FOREACH(stream, &conn->streams, conn_link)
-		out->lost_packets += ngtcp2_conn_get_stream_loss_count(conn->quic, stream->id);
+	out->lost_packets += ngtcp2_conn_get_stream_loss_count(conn->quic, stream->id);
 }
 
 static void show_stream(struct qs_stream *stream, struct qs_status_stream *out)
 {
 	const struct qs_slot *slot = qs_pages_slot(&stream->engine->pages, stream->slot);
 
-	*out = (struct qs_status_stream){.connection = stream->conn ? stream->conn->id : 0,
-					 .stream = stream->id,
-					 .server = stream->server,
-					 .state = slot->state,
-					 .pid = stream->pid,
-					 .local = slot->local,
-					 .remote = slot->peer,
-					 .sent = stream->tx_taken,
-					 .received = atomic_load_explicit(&slot->received_bytes, memory_order_relaxed),
-					 .age_ms = age_ms(stream->engine, stream->opened_ns),
-					 .rule_line = stream->rule_line};
+	*out = (struct qs_status_stream){
+		.connection = stream->conn ? stream->conn->id : 0,
+		.stream = stream->id,
+		.server = stream->server,
+		.state = slot->state,
+		.pid = stream->pid,
+		.local = slot->local,
+		.remote = slot->peer,
+		.sent = stream->tx_taken,
+		.received = atomic_load_explicit(&slot->received_bytes, memory_order_relaxed),
+		.age_ms = age_ms(stream->engine, stream->opened_ns),
+		.rule_line = stream->rule_line};
 	qs_show_program(stream->pid, out->program);
 }
 
@@ -141,7 +142,8 @@ static void show_head(struct qs_engine *engine, struct qs_status_head *head)
 	cut(head->release, sizeof(head->release), QS_VERSION);
 	if (engine->policy != NULL)
 		cut(head->policy, sizeof(head->policy), engine->policy->path);
-	TAILQ_FOREACH(endpoint, &engine->endpoints, link) {
+	TAILQ_FOREACH(endpoint, &engine->endpoints, link)
+	{
 		head->totals.datagrams_sent += endpoint->udp.sent_datagrams;
 		head->totals.datagrams_received += endpoint->udp.received_datagrams;
 		head->totals.datagrams_dropped += endpoint->udp.dropped_datagrams;
@@ -160,30 +162,36 @@ static uint8_t *build(struct qs_engine *engine, size_t *len)
 	size_t size;
 
 	show_head(engine, &head);
-	TAILQ_FOREACH(conn, &engine->conns, link_all) {
+	TAILQ_FOREACH(conn, &engine->conns, link_all)
+	{
 		head.n_connections++;
 		head.n_streams += conn->n_streams;
 	}
 	TAILQ_FOREACH(listener, &engine->listeners, link)
-		head.n_listeners++;
+	head.n_listeners++;
 	size = sizeof(head) + head.n_connections * sizeof(struct qs_status_connection) +
-	       head.n_streams * sizeof(struct qs_status_stream) + head.n_listeners * sizeof(struct qs_status_listener);
+	       head.n_streams * sizeof(struct qs_status_stream) +
+	       head.n_listeners * sizeof(struct qs_status_listener);
 	answer = at = calloc(1, size);
 	if (answer == NULL)
 		return NULL;
 	memcpy(at, &head, sizeof(head));
 	at += sizeof(head);
-	TAILQ_FOREACH(conn, &engine->conns, link_all) {
+	TAILQ_FOREACH(conn, &engine->conns, link_all)
+	{
 		show_connection(conn, (struct qs_status_connection *)(void *)at);
 		at += sizeof(struct qs_status_connection);
 	}
-	TAILQ_FOREACH(conn, &engine->conns, link_all) {
-		TAILQ_FOREACH(stream, &conn->streams, conn_link) {
+	TAILQ_FOREACH(conn, &engine->conns, link_all)
+	{
+		TAILQ_FOREACH(stream, &conn->streams, conn_link)
+		{
 			show_stream(stream, (struct qs_status_stream *)(void *)at);
 			at += sizeof(struct qs_status_stream);
 		}
 	}
-	TAILQ_FOREACH(listener, &engine->listeners, link) {
+	TAILQ_FOREACH(listener, &engine->listeners, link)
+	{
 		show_listener(listener, (struct qs_status_listener *)(void *)at);
 		at += sizeof(struct qs_status_listener);
 	}
@@ -220,7 +228,8 @@ static void viewer_event(struct qs_source *source, uint32_t events)
 
 	(void)events;
 	while (viewer->sent < viewer->len) {
-		n = send(source->fd, viewer->answer + viewer->sent, viewer->len - viewer->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = send(source->fd, viewer->answer + viewer->sent, viewer->len - viewer->sent,
+			 MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n < 0)

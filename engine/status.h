@@ -8,10 +8,10 @@
 #include <stdatomic.h>
 
 /*
- * The status page is a memfd that the engine alone can write; whoever got it over the control socket maps
- * it read-only and can read it after the engine is gone. Writers make `seq` odd, write, make it even: a
- * reader copies a slot and takes the copy only if seq was even and the same before and after.
- * A slot belongs to a mark only while the generations are equal.
+ * The status page is a memfd that the engine alone can write; whoever got it over the control
+ * socket maps it read-only and can read it after the engine is gone. Writers make `seq` odd, write,
+ * make it even: a reader copies a slot and takes the copy only if seq was even and the same before
+ * and after. A slot belongs to a mark only while the generations are equal.
  */
 #define QS_PAGE_MAGIC 0x5153504731ull
 
@@ -25,31 +25,35 @@ enum qs_slot_state {
 struct qs_slot {
 	_Atomic uint32_t seq;
 	uint16_t generation;
-	uint8_t state;     /* enum qs_slot_state */
-	uint8_t server;    /* accepted */
-	int32_t error;     /* the errno that the next failing or empty read must tell; 0 = none */
+	uint8_t state; /* enum qs_slot_state */
+	uint8_t server; /* accepted */
+	int32_t error; /* the errno that the next failing or empty read must tell; 0 = none */
 	uint32_t rule_line;
-	uint32_t path;     /* index into qs_page.paths */
+	uint32_t path; /* index into qs_page.paths */
 	struct qs_addr local; /* as the app would see it */
 	struct qs_addr peer;
-	_Atomic uint64_t sent_bytes;     /* written by the app and taken by the engine */
+	_Atomic uint64_t sent_bytes; /* written by the app and taken by the engine */
 	_Atomic uint64_t acked_bytes;
 	_Atomic uint64_t received_bytes; /* given to the app */
 	uint64_t opened_ns; /* CLOCK_MONOTONIC */
-	uint32_t fin_given; /* the peer's FIN has reached the app's end: a read of 0 without it means that the engine died */
-	char reason[148];   /* one line for the user when a connect failed and he must mend something, else "" */
+	uint32_t fin_given; /* the peer's FIN has reached the app's end: a read of 0 without it
+			       means that the engine died */
+	char reason[148]; /* one line for the user when a connect failed and he must mend something,
+			     else "" */
 };
 
-/* Figures of one QUIC connection, for TCP_INFO. Updated by the engine at most every few milliseconds. */
+/* Figures of one QUIC connection, for TCP_INFO. Updated by the engine at most every few
+ * milliseconds. */
 struct qs_path_figures {
-	_Atomic uint32_t rtt_us, rttvar_us, min_rtt_us, mss, cwnd_bytes, in_flight_bytes, lost_packets, retransmits;
+	_Atomic uint32_t rtt_us, rttvar_us, min_rtt_us, mss, cwnd_bytes, in_flight_bytes,
+		lost_packets, retransmits;
 	_Atomic uint64_t ssthresh_bytes, sent_packets, received_packets, delivery_rate;
 };
 #define QS_PATHS_MAX 4096u
 
 struct qs_page {
 	uint64_t magic;
-	uint64_t engine;   /* id */
+	uint64_t engine; /* id */
 	uint32_t version;
 	uint32_t n_slots;
 	int64_t pid;
@@ -63,9 +67,10 @@ struct qs_page {
 #define QS_OPTION_PAGE_BYTES (QS_SLOTS_MAX * sizeof(struct qs_options))
 
 /*
- * The status socket (abstract, SOCK_STREAM, `quicshim/<id>/status`). The client connects and reads; nothing
- * is asked. The engine sends one struct qs_status_head, then the entries, and closes. It answers only its
- * own uid and root (SO_PEERCRED); others are closed at once. All numbers in host byte order.
+ * The status socket (abstract, SOCK_STREAM, `quicshim/<id>/status`). The client connects and reads;
+ * nothing is asked. The engine sends one struct qs_status_head, then the entries, and closes. It
+ * answers only its own uid and root (SO_PEERCRED); others are closed at once. All numbers in host
+ * byte order.
  */
 #define QS_STATUS_MAGIC 0x51535354u
 struct qs_status_totals {
@@ -88,14 +93,15 @@ struct qs_status_head {
 	char policy[256]; /* path, "" = none; cut with "..." at the front */
 	uint32_t n_connections, n_streams, n_listeners, reserved;
 	struct qs_status_totals totals;
-	/* then n_connections * qs_status_connection, n_streams * qs_status_stream, n_listeners * qs_status_listener */
+	/* then n_connections * qs_status_connection, n_streams * qs_status_stream, n_listeners *
+	 * qs_status_listener */
 };
 struct qs_status_connection {
 	uint64_t id;
 	uint32_t server;
 	uint32_t state; /* enum qs_connection_state */
 	struct qs_addr local, peer;
-	char alpn[64];  /* cut */
+	char alpn[64]; /* cut */
 	char sni[256];
 	uint64_t rtt_us, min_rtt_us, cwnd, in_flight, sent_packets, lost_packets, received_packets;
 	uint64_t path_mtu; /* largest UDP payload in use */
@@ -104,7 +110,7 @@ struct qs_status_connection {
 enum qs_connection_state { QS_CONNECTION_HANDSHAKE, QS_CONNECTION_OPEN, QS_CONNECTION_CLOSING };
 struct qs_status_stream {
 	uint64_t connection; /* 0 = none yet */
-	int64_t stream;      /* -1 = none yet */
+	int64_t stream; /* -1 = none yet */
 	uint32_t server;
 	uint32_t state; /* enum qs_slot_state */
 	int64_t pid;

@@ -2,22 +2,24 @@
 /* One TCP connection of an app: bytes between its AF_UNIX end and a QUIC stream. */
 
 /*
- * Theory. Two half pipes meet here. *tx*: what the app wrote is read from the engine's end into chunks,
- * which stay until the peer has acknowledged them, since ngtcp2 keeps pointers and not copies. *rx*: what
- * the peer sent is copied into chunks (ngtcp2 reuses its buffer) and goes to the app when the turn's
- * packets have been read.
+ * Theory. Two half pipes meet here. *tx*: what the app wrote is read from the engine's end into
+ * chunks, which stay until the peer has acknowledged them, since ngtcp2 keeps pointers and not
+ * copies. *rx*: what the peer sent is copied into chunks (ngtcp2 reuses its buffer) and goes to the
+ * app when the turn's packets have been read.
  *
- * The engine's end is watched edge-triggered for input; EPOLLOUT only while the app's buffer is full,
- * because each read of the app is such an edge. Reading stops at TX_HIGH unsent bytes, so that a slow
- * path stops the app as a full TCP send buffer would.
+ * The engine's end is watched edge-triggered for input; EPOLLOUT only while the app's buffer is
+ * full, because each read of the app is such an edge. Reading stops at TX_HIGH unsent bytes, so
+ * that a slow path stops the app as a full TCP send buffer would.
  *
- * How a stream ends. FIN of the app: read gives 0, `app_eof`. Close of the app: EPOLLHUP, `app_gone`;
- * with bytes unread the kernel says ECONNRESET: reset. Data for an app that is gone: reset, as TCP does.
- * FIN of the peer: after all data, shutdown(SHUT_WR) on our end, which leaves the app's writing alone.
- * Reset of the peer: the errno goes into the slot, then our end is closed. The object lives until both the
- * QUIC stream is closed (conn == NULL) and the app's side is served.
+ * How a stream ends. FIN of the app: read gives 0, `app_eof`. Close of the app: EPOLLHUP,
+ * `app_gone`; with bytes unread the kernel says ECONNRESET: reset. Data for an app that is gone:
+ * reset, as TCP does. FIN of the peer: after all data, shutdown(SHUT_WR) on our end, which leaves
+ * the app's writing alone. Reset of the peer: the errno goes into the slot, then our end is closed.
+ * The object lives until both the QUIC stream is closed (conn == NULL) and the app's side is
+ * served.
  *
- * Limits: rx is bounded by the stream's window; tx by TX_HIGH unsent plus what the congestion window holds.
+ * Limits: rx is bounded by the stream's window; tx by TX_HIGH unsent plus what the congestion
+ * window holds.
  */
 #include "stream.h"
 
@@ -38,9 +40,12 @@
 #define TX_HIGH (512u * 1024u)
 #define COPY_BELOW 16384u /* smaller reads are copied into a chunk of their size */
 #define SMALL_CHUNK (4096u - 64u)
-#define RX_DIRECT 8192u /* larger pieces are given to the app without a copy where nothing waits */
+#define RX_DIRECT                                                                                  \
+	8192u /* larger pieces are given to the app without a copy where nothing waits   \
+			 */
 #define RX_CEILING (64u * 1024u * 1024u)
-#define TO_APP_OCTETS (512 * 1024) /* doubled by the kernel; with its default loopback bulk is a fifth slower */
+#define TO_APP_OCTETS                                                                              \
+	(512 * 1024) /* doubled by the kernel; with its default loopback bulk is a fifth slower */
 #define READ_AGAIN (-2) /* app_read: nothing for the peer yet */
 #define NO_MEMORY (-3)
 #define ORPHAN_NS (60 * QS_NSEC) /* as tcp_fin_timeout */
@@ -78,8 +83,8 @@ int qs_stream_start(struct qs_stream *stream)
 	return qs_source_add(stream->engine, &stream->source, EPOLLIN | EPOLLRDHUP | EPOLLET);
 }
 
-void qs_stream_attach(struct qs_stream *stream, struct qs_conn *conn, int64_t id, const struct qs_addr *local,
-		      const struct qs_addr *peer)
+void qs_stream_attach(struct qs_stream *stream, struct qs_conn *conn, int64_t id,
+		      const struct qs_addr *local, const struct qs_addr *peer)
 {
 	struct qs_slot *slot = stream_slot(stream);
 
@@ -139,7 +144,8 @@ static void stream_settle(struct qs_stream *stream)
 {
 	if (stream->conn != NULL)
 		return;
-	if (stream->source.fd >= 0 && (stream->rx_head != NULL || (stream->rx_fin && !stream->rx_fin_given)))
+	if (stream->source.fd >= 0 &&
+	    (stream->rx_head != NULL || (stream->rx_fin && !stream->rx_fin_given)))
 		return;
 	if (stream->in_backlog && stream->source.fd >= 0)
 		return;
@@ -174,7 +180,8 @@ static void stream_event(struct qs_source *source, uint32_t events)
 		stream->readable = true;
 		want_read(stream);
 	}
-	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR) && (stream->rx_head != NULL || stream->want_out)) {
+	if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR) &&
+	    (stream->rx_head != NULL || stream->want_out)) {
 		stream->app_full = false;
 		qs_stream_push_later(stream);
 	}
@@ -229,12 +236,16 @@ static ssize_t app_read(struct qs_stream *stream, void *buf, size_t size)
 {
 	char control[CMSG_SPACE(sizeof(int) * 4)];
 	struct iovec iov = {buf, size};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
 	struct cmsghdr *c;
 	ssize_t n;
 
 	if (stream->skip > 0) {
-		n = recv(stream->source.fd, buf, size < stream->skip ? size : stream->skip, MSG_DONTWAIT);
+		n = recv(stream->source.fd, buf, size < stream->skip ? size : stream->skip,
+			 MSG_DONTWAIT);
 		if (n <= 0)
 			return n;
 		stream->skip -= (uint32_t)n;
@@ -256,7 +267,8 @@ static ssize_t app_read(struct qs_stream *stream, void *buf, size_t size)
 		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
 		close(fd);
 	}
-	/* The kernel reads no further than the piece that brought descriptors: the filler is the last byte. */
+	/* The kernel reads no further than the piece that brought descriptors: the filler is the
+	 * last byte. */
 	stream->filler = false;
 	return n == 1 ? READ_AGAIN : n - 1;
 }
@@ -284,9 +296,11 @@ static void app_ended(struct qs_stream *stream)
 	/* An end that was read before its event came: was it shutdown() or close()? */
 	if (!stream->app_gone && poll(&pfd, 1, 0) > 0 && pfd.revents & (POLLHUP | POLLERR))
 		stream->app_gone = true;
-	qs_log("stream %lld of pid %d: the app's end: %s, linger %u %u", (long long)stream->id, stream->pid,
-	       stream->app_gone ? "closed" : "shut down", options->linger_on, options->linger_s);
-	if (stream->app_gone && !stream->rx_fin_given && options->linger_on == 1 && options->linger_s == 0) {
+	qs_log("stream %lld of pid %d: the app's end: %s, linger %u %u", (long long)stream->id,
+	       stream->pid, stream->app_gone ? "closed" : "shut down", options->linger_on,
+	       options->linger_s);
+	if (stream->app_gone && !stream->rx_fin_given && options->linger_on == 1 &&
+	    options->linger_s == 0) {
 		app_reset(stream);
 		return;
 	}
@@ -302,7 +316,8 @@ void qs_stream_pull(struct qs_stream *stream)
 
 	TAILQ_REMOVE(&engine->readable, stream, readable_link);
 	stream->in_readable = false;
-	while (stream->readable && !stream->app_eof && stream->source.fd >= 0 && unsent(stream) < TX_HIGH) {
+	while (stream->readable && !stream->app_eof && stream->source.fd >= 0 &&
+	       unsent(stream) < TX_HIGH) {
 		struct qs_chunk *chunk = qs_chunk_new(engine, QS_CHUNK_BIG);
 		bool taken = false;
 		ssize_t n;
@@ -316,11 +331,13 @@ void qs_stream_pull(struct qs_stream *stream)
 			qs_chunk_free(engine, chunk);
 		if (n > 0) {
 			stream->tx_taken += (uint64_t)n;
-			atomic_store_explicit(&stream_slot(stream)->sent_bytes, stream->tx_taken, memory_order_relaxed);
+			atomic_store_explicit(&stream_slot(stream)->sent_bytes, stream->tx_taken,
+					      memory_order_relaxed);
 			engine->totals.bytes_sent += (uint64_t)n;
 			if (stream->conn != NULL)
 				qs_conn_stream_ready(stream->conn, stream);
-			/* A short read means that the kernel has no more: a later write is a new edge. An end is none. */
+			/* A short read means that the kernel has no more: a later write is a new
+			 * edge. An end is none. */
 			if ((size_t)n < QS_CHUNK_BIG && !stream->end_seen)
 				stream->readable = false;
 		} else if (n == 0) {
@@ -334,7 +351,8 @@ void qs_stream_pull(struct qs_stream *stream)
 			return;
 		}
 	}
-	/* EOF was read before the hang-up was seen (shutdown, then close): the app is gone only now. */
+	/* EOF was read before the hang-up was seen (shutdown, then close): the app is gone only
+	 * now. */
 	if (stream->readable && stream->app_eof && stream->app_gone)
 		app_ended(stream);
 }
@@ -346,7 +364,8 @@ bool qs_stream_wants_write(const struct qs_stream *stream)
 	return stream->announce || unsent(stream) > 0 || stream->app_eof;
 }
 
-size_t qs_stream_unsent(struct qs_stream *stream, ngtcp2_vec *vec, size_t cap, size_t enough, bool *fin)
+size_t qs_stream_unsent(struct qs_stream *stream, ngtcp2_vec *vec, size_t cap, size_t enough,
+			bool *fin)
 {
 	struct qs_chunk *chunk = stream->tx_cursor;
 	uint32_t at = stream->tx_cursor_at;
@@ -417,7 +436,8 @@ void qs_stream_acked(struct qs_stream *stream, uint64_t end)
 		}
 		qs_chunk_free(stream->engine, chunk);
 	}
-	atomic_store_explicit(&stream_slot(stream)->acked_bytes, stream->tx_acked, memory_order_relaxed);
+	atomic_store_explicit(&stream_slot(stream)->acked_bytes, stream->tx_acked,
+			      memory_order_relaxed);
 }
 
 /* --- rx --- */
@@ -451,7 +471,8 @@ static bool rx_keep(struct qs_stream *stream, const uint8_t *data, size_t len)
 		size_t room = tail != NULL ? tail->cap - tail->end : 0;
 
 		if (room == 0) {
-			size_t cap = tail == NULL && len <= SMALL_CHUNK ? SMALL_CHUNK : QS_CHUNK_BIG;
+			size_t cap =
+				tail == NULL && len <= SMALL_CHUNK ? SMALL_CHUNK : QS_CHUNK_BIG;
 
 			tail = qs_chunk_new(stream->engine, cap);
 			if (tail == NULL)
@@ -482,8 +503,8 @@ void qs_stream_received(struct qs_stream *stream, const uint8_t *data, size_t le
 		return; /* ended already: what still comes is discarded */
 	if (fin)
 		stream->rx_fin = true;
-	if (len >= RX_DIRECT && stream->rx_head == NULL && !stream->want_out && !stream->app_deaf && stream->source.fd >= 0 &&
-	    !stream->in_backlog) {
+	if (len >= RX_DIRECT && stream->rx_head == NULL && !stream->want_out && !stream->app_deaf &&
+	    stream->source.fd >= 0 && !stream->in_backlog) {
 		ssize_t n = send(stream->source.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n > 0) {
@@ -528,10 +549,12 @@ static void set_want_out(struct qs_stream *stream, bool on)
 	if (stream->want_out == on)
 		return;
 	stream->want_out = on;
-	qs_source_modify(stream->engine, &stream->source, EPOLLIN | EPOLLRDHUP | EPOLLET | (on ? EPOLLOUT : 0u));
+	qs_source_modify(stream->engine, &stream->source,
+			 EPOLLIN | EPOLLRDHUP | EPOLLET | (on ? EPOLLOUT : 0u));
 }
 
-/* The app takes no data: it has shut down reading (go on for nobody), or it is gone (reset). True if deaf. */
+/* The app takes no data: it has shut down reading (go on for nobody), or it is gone (reset). True
+ * if deaf. */
 static bool app_is_deaf(struct qs_stream *stream)
 {
 	struct pollfd pfd = {.fd = stream->source.fd};
@@ -557,8 +580,10 @@ void qs_stream_push(struct qs_stream *stream)
 		struct msghdr msg = {.msg_iov = iov};
 		ssize_t n;
 
-		for (struct qs_chunk *c = stream->rx_head; c != NULL && msg.msg_iovlen < 16; c = c->next)
-			iov[msg.msg_iovlen++] = (struct iovec){c->data + c->start, c->end - c->start};
+		for (struct qs_chunk *c = stream->rx_head; c != NULL && msg.msg_iovlen < 16;
+		     c = c->next)
+			iov[msg.msg_iovlen++] =
+				(struct iovec){c->data + c->start, c->end - c->start};
 		if (stream->app_deaf) {
 			rx_consume(stream, stream->rx_bytes);
 			break;
@@ -632,10 +657,12 @@ void qs_stream_fail(struct qs_stream *stream, int error, uint64_t code)
 {
 	struct qs_conn *conn = stream->conn;
 
-	if (error != 0 && stream->rx_head != NULL && !stream->app_deaf && !stream->in_backlog && stream->source.fd >= 0) {
+	if (error != 0 && stream->rx_head != NULL && !stream->app_deaf && !stream->in_backlog &&
+	    stream->source.fd >= 0) {
 		/* What has arrived before the end is the app's, as far as its buffer goes. */
 		for (struct qs_chunk *c = stream->rx_head; c != NULL; c = c->next) {
-			ssize_t n = send(stream->source.fd, c->data + c->start, c->end - c->start, MSG_DONTWAIT | MSG_NOSIGNAL);
+			ssize_t n = send(stream->source.fd, c->data + c->start, c->end - c->start,
+					 MSG_DONTWAIT | MSG_NOSIGNAL);
 
 			if (n > 0)
 				count_given(stream, (size_t)n);
@@ -656,7 +683,7 @@ void qs_stream_fail(struct qs_stream *stream, int error, uint64_t code)
 
 void qs_stream_sweep(struct qs_stream *stream)
 {
-	if (stream->orphan_ns != 0 && stream->conn != NULL && stream->engine->now_ns - stream->orphan_ns > ORPHAN_NS &&
-	    unsent(stream) == 0)
+	if (stream->orphan_ns != 0 && stream->conn != NULL &&
+	    stream->engine->now_ns - stream->orphan_ns > ORPHAN_NS && unsent(stream) == 0)
 		qs_stream_fail(stream, 0, QS_APP_RESET);
 }

@@ -25,10 +25,12 @@ struct start {
 
 __attribute__((visibility("default"))) qs_engine_start_fn qs_engine_start_thread;
 
-/* A descriptor table of our own that holds but the two sockets (DESIGN D2, R3). The app's stays as it is. */
+/* A descriptor table of our own that holds but the two sockets (DESIGN D2, R3). The app's stays as
+ * it is. */
 static int own_table(int *stream_fd, int *control_fd)
 {
-	int low = *stream_fd < *control_fd ? *stream_fd : *control_fd, high = *stream_fd + *control_fd - low;
+	int low = *stream_fd < *control_fd ? *stream_fd : *control_fd,
+	    high = *stream_fd + *control_fd - low;
 
 	if (close_range((unsigned)high + 1, ~0u, CLOSE_RANGE_UNSHARE) < 0) {
 		if (unshare(CLONE_FILES) < 0 || close_range((unsigned)high + 1, ~0u, 0) < 0)
@@ -63,10 +65,12 @@ static void *thread_main(void *arg)
 		with->thread_hook();
 	rv = own_table(&stream_fd, &control_fd);
 	prctl(PR_SET_NAME, "quicshim");
-	prctl(PR_SET_TIMERSLACK, 1000); /* ns; the default of 50 us is longer than the pacer's gaps */
+	prctl(PR_SET_TIMERSLACK,
+	      1000); /* ns; the default of 50 us is longer than the pacer's gaps */
 	if (rv == 0) {
 		qs_log_open(with->log_path);
-		rv = qs_engine_init(&engine, &with->identity, true, stream_fd, control_fd, with->policy_path);
+		rv = qs_engine_init(&engine, &with->identity, true, stream_fd, control_fd,
+				    with->policy_path);
 	}
 	start->result = rv;
 	sem_post(&start->ready); /* `start` is gone from here on */

@@ -35,7 +35,8 @@ static void sift_down(struct qs_timers *timers, struct qs_timer *timer)
 
 		if (child > timers->n)
 			break;
-		if (child < timers->n && timers->heap[child + 1]->at_ns < timers->heap[child]->at_ns)
+		if (child < timers->n &&
+		    timers->heap[child + 1]->at_ns < timers->heap[child]->at_ns)
 			child++;
 		if (timers->heap[child]->at_ns >= timer->at_ns)
 			break;

@@ -16,9 +16,9 @@
 //			of the process (p11-kit modules, the trust list's PKCS#11 token, system
 //			configuration reload) are taken when credentials and priorities are loaded,
 //			which the engine never does inside a trap; that of the key log only where
-//			SSLKEYLOGFILE is set. Its random generator is thread-local. A shared priority or credentials object is only read in a
-//			handshake; counts that it took are lost, which leaks and no more.
-//	nettle, GMP	have none. GMP aborts when memory runs out.
+//			SSLKEYLOGFILE is set. Its random generator is thread-local. A shared priority or
+//credentials object is only read in a 			handshake; counts that it took are lost, which leaks and no
+//more. 	nettle, GMP	have none. GMP aborts when memory runs out.
 //	malloc		free of its lock whenever a library runs; an allocation function replaced by
 //			the host program that asserts inside itself with its lock held is the one
 //			case that can hang the engine afterwards.

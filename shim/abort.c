@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* __assert_fail, abort: the way out of a library's failed assertion on the engine's thread (D10, trap.h). */
+/* __assert_fail, abort: the way out of a library's failed assertion on the engine's thread (D10,
+ * trap.h). */
 #include "real.h"
 #include "spawn.h"
 

@@ -11,11 +11,11 @@
 #include <sys/un.h>
 
 /*
- * Theory. The engine connects to the app's listener from an end that is named with a record. A name is no
- * proof, anybody may connect to a name in /proc/net/unix: the peer must be the engine's user, root, or this
- * process's user. A stranger is closed, and accept() goes on as if he had not come: it waits again, or says
- * EAGAIN. Listeners that are not mapped cost nothing but a copy of the address, and only in a process that
- * has mapped sockets.
+ * Theory. The engine connects to the app's listener from an end that is named with a record. A name
+ * is no proof, anybody may connect to a name in /proc/net/unix: the peer must be the engine's user,
+ * root, or this process's user. A stranger is closed, and accept() goes on as if he had not come:
+ * it waits again, or says EAGAIN. Listeners that are not mapped cost nothing but a copy of the
+ * address, and only in a process that has mapped sockets.
  */
 
 static bool uid_of_peer(int fd, uid_t *uid)

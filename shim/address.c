@@ -12,9 +12,10 @@
 #include <sys/un.h>
 
 /*
- * Theory. An accepted descriptor's peer, the engine's end, is named with a record that says both addresses:
- * that name stays with the descriptor in any process, and after the engine has gone. The addresses of a
- * connected one stand in its slot. The real call is made first, so all its errors are the kernel's.
+ * Theory. An accepted descriptor's peer, the engine's end, is named with a record that says both
+ * addresses: that name stays with the descriptor in any process, and after the engine has gone. The
+ * addresses of a connected one stand in its slot. The real call is made first, so all its errors
+ * are the kernel's.
  */
 
 void qs_address_give(const struct sockaddr_storage *addr, socklen_t len, struct sockaddr *out,

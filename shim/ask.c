@@ -15,8 +15,8 @@
 #define PAGES_WAIT_S 1
 
 /*
- * Names are public: when our engine has ended, anybody may take its name, and would be told the token. Whoever listens
- * there must be root or ourselves.
+ * Names are public: when our engine has ended, anybody may take its name, and would be told the
+ * token. Whoever listens there must be root or ourselves.
  */
 static int check_owner(int sock)
 {
@@ -26,7 +26,10 @@ static int check_owner(int sock)
 	if (qs_sys_getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0 ||
 	    (cred.uid != 0 && cred.uid != (uid_t)qs_raw(SYS_geteuid, 0, 0, 0, 0) &&
 	     cred.uid != (uid_t)qs_raw(SYS_getuid, 0, 0, 0, 0))) {
-		qs_complain("%1", "another user has taken the name of this program's engine: nothing is sent to it", "");
+		qs_complain("%1",
+			    "another user has taken the name of this program's engine: nothing is "
+			    "sent to it",
+			    "");
 		return -EACCES;
 	}
 	return 0;
@@ -140,7 +143,8 @@ int qs_ask(struct qs_control_req *req, int fd, struct qs_control_reply *reply, i
 	req->magic = QS_CONTROL_MAGIC;
 	req->version = QS_PROTOCOL_VERSION;
 	memcpy(req->token, qs_state.identity.token, sizeof(req->token));
-	/* An engine that is just ending takes no request any more: the second time a new one is there. */
+	/* An engine that is just ending takes no request any more: the second time a new one is
+	 * there. */
 	for (unsigned tries = 0; tries < (start ? 3 : 1); tries++) {
 		sock = qs_sys_socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 		if (sock < 0)

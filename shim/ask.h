@@ -6,16 +6,16 @@
 #include "../engine/control.h"
 
 /*
- * Connects `sock` to a channel of this process's engine, which is started first if `start` is true and
- * nobody answers. 0, -ECONNREFUSED if there is no engine, or -errno. Leaves errno alone.
+ * Connects `sock` to a channel of this process's engine, which is started first if `start` is true
+ * and nobody answers. 0, -ECONNREFUSED if there is no engine, or -errno. Leaves errno alone.
  * Async-signal-safe, but not if the engine is started as a thread.
  */
 int qs_ask_connect(int sock, enum qs_channel channel, bool start);
 
 /*
- * One request on the control channel; magic, version and token are filled in here. `fd` goes along if it is
- * not negative. Returns how many descriptors came with the reply (they are close-on-exec, at most
- * `max_fds`, exactly that many if reply->error is 0), or -errno.
+ * One request on the control channel; magic, version and token are filled in here. `fd` goes along
+ * if it is not negative. Returns how many descriptors came with the reply (they are close-on-exec,
+ * at most `max_fds`, exactly that many if reply->error is 0), or -errno.
  */
 int qs_ask(struct qs_control_req *req, int fd, struct qs_control_reply *reply, int *fds,
 	   unsigned max_fds, bool start);

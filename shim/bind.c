@@ -9,8 +9,8 @@
 #include <netinet/tcp.h>
 
 /*
- * A TCP listener's port is free when close() has returned. The engine learns of the close later, and gives the
- * port back then: so it is told to look, but only where the policy may be concerned.
+ * A TCP listener's port is free when close() has returned. The engine learns of the close later,
+ * and gives the port back then: so it is told to look, but only where the policy may be concerned.
  */
 static bool may_be_free_soon(int fd, const struct sockaddr *addr, socklen_t len)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* connect: puts a socket of the engine's in the place of a TCP socket, for the destinations the policy names. */
+/* connect: puts a socket of the engine's in the place of a TCP socket, for the destinations the
+ * policy names. */
 #include "connect.h"
 
 #include "ask.h"
@@ -19,20 +20,20 @@
 #include <string.h>
 
 /*
- * Theory (see control.h for the protocol). The states of a descriptor and what connect() gives, as the
- * kernel's TCP does (`error` is the mark's):
- *	no mark, TCP closed	a new attempt: EINPROGRESS, or wait
- *	CONNECTING		EALREADY, or wait (EALREADY at SO_SNDTIMEO)
+ * Theory (see control.h for the protocol). The states of a descriptor and what connect() gives, as
+ *the kernel's TCP does (`error` is the mark's): no mark, TCP closed	a new attempt: EINPROGRESS,
+ *or wait CONNECTING		EALREADY, or wait (EALREADY at SO_SNDTIMEO)
  *	OPEN, error 0		0, once: the app learns of the success
  *	OPEN, else		EISCONN
  *	FAILED, errno		that errno, once; then unconnected
  *	FAILED, error 0		SO_ERROR told it: ECONNABORTED, once; then unconnected
  *	FAILED, EISCONN		unconnected: a TCP socket again, and a new attempt
  *	LISTENER		EISCONN
- * Everything up to dup3() uses raw system calls: no cancellation point, so nothing leaks, and errno is set at
- * the end. If anything fails before dup3() the app's socket is as it was. The wait is the kernel's own:
- * send() of the filler byte sleeps, is interrupted and times out as a TCP connect does.
- * After fork the child's copy of the descriptor has the same mark: no state is in this process.
+ * Everything up to dup3() uses raw system calls: no cancellation point, so nothing leaks, and errno
+ *is set at the end. If anything fails before dup3() the app's socket is as it was. The wait is the
+ *kernel's own: send() of the filler byte sleeps, is interrupted and times out as a TCP connect
+ *does. After fork the child's copy of the descriptor has the same mark: no state is in this
+ *process.
  */
 
 #define ATTEMPTS 3 /* an engine that is just ending takes the connect and drops it */
@@ -72,7 +73,8 @@ static void normalise(struct qs_addr *dest)
 	}
 }
 
-/* Fills in all of *target; names go where the header wants them. False if the policy says nothing of it. */
+/* Fills in all of *target; names go where the header wants them. False if the policy says nothing
+ * of it. */
 static bool judge(const struct sockaddr *addr, socklen_t len, struct target *target,
 		  char names[QS_NAMES_MAX][QS_NAME_MAX])
 {
@@ -200,8 +202,9 @@ static int wait_for_end(int fd, bool again)
 }
 
 /*
- * The header goes out. Blocking: the least SO_SNDBUF, which the header fills. Non-blocking: the final one, and filler enough that a
- * quarter of it stays in use until the engine reads (control.h says why). Returns 0 or -errno.
+ * The header goes out. Blocking: the least SO_SNDBUF, which the header fills. Non-blocking: the
+ * final one, and filler enough that a quarter of it stays in use until the engine reads (control.h
+ * says why). Returns 0 or -errno.
  */
 static int send_header(int fresh, struct qs_connect_req *req)
 {
@@ -217,7 +220,8 @@ static int send_header(int fresh, struct qs_connect_req *req)
 	qs_sys_setsockopt(fresh, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	rc = qs_ask_send_fd(fresh, req, sizeof(*req), fresh, MSG_DONTWAIT);
 	for (uint32_t left = req->total - sizeof(*req); rc >= 0 && left > 0; left -= (uint32_t)rc)
-		rc = qs_ask_send_fd(fresh, zeros, left < sizeof(zeros) ? left : sizeof(zeros), -1, MSG_DONTWAIT);
+		rc = qs_ask_send_fd(fresh, zeros, left < sizeof(zeros) ? left : sizeof(zeros), -1,
+				    MSG_DONTWAIT);
 	return rc < 0 ? (int)rc : 0;
 }
 
@@ -229,10 +233,9 @@ static int make_socket(int fd, int flags, struct qs_connect_req *req)
 	int rc = -ECONNREFUSED;
 
 	for (unsigned tries = 0; tries < ATTEMPTS; tries++) {
-		int fresh = qs_sys_socket(AF_UNIX,
-					  SOCK_STREAM | SOCK_CLOEXEC |
-						  (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0),
-					  0);
+		int fresh = qs_sys_socket(
+			AF_UNIX,
+			SOCK_STREAM | SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
 
 		if (fresh < 0)
 			return fresh;
@@ -268,8 +271,8 @@ static void fill_request(int fd, struct qs_connect_req *req, const struct target
 }
 
 /*
- * What the kernel would say at once about the way to `dest`: 0, or an errno. A non-blocking connect() gives
- * it as its result; a datagram socket asks the same question and sends nothing.
+ * What the kernel would say at once about the way to `dest`: 0, or an errno. A non-blocking
+ * connect() gives it as its result; a datagram socket asks the same question and sends nothing.
  */
 static int ask_route(const struct target *target, const struct qs_connect_req *req)
 {

@@ -8,12 +8,14 @@
 /* What connect() does, for send*(MSG_FASTOPEN): 0 or -1 with errno. */
 int qs_connect(int fd, const struct sockaddr *addr, socklen_t len);
 
-/* The destination and size are those of a policy's quic rule (or the policy is broken) and fd is a fresh TCP socket. */
+/* The destination and size are those of a policy's quic rule (or the policy is broken) and fd is a
+ * fresh TCP socket. */
 bool qs_connect_would_map(int fd, const struct sockaddr *addr, socklen_t len);
 
 /*
- * For a mark CONNECTING or FAILED: the errno of the attempt that has ended, 0 if it goes on. `*mark` is read
- * again; an engine that died without a word counts as ECONNREFUSED. Tells the user what he must mend.
+ * For a mark CONNECTING or FAILED: the errno of the attempt that has ended, 0 if it goes on.
+ * `*mark` is read again; an engine that died without a word counts as ECONNREFUSED. Tells the user
+ * what he must mend.
  */
 int qs_connect_error(int fd, struct qs_mark *mark);
 

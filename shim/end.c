@@ -7,9 +7,9 @@
 #include "sock.h"
 
 /*
- * Theory. An end with an errno is told once: by the first read, write or SO_ERROR that comes. After that a read
- * gives 0 and a write EPIPE. "Told" is in the mark, so all processes that share the socket agree. The kernel
- * itself says ECONNRESET once where the engine closed with bytes unread.
+ * Theory. An end with an errno is told once: by the first read, write or SO_ERROR that comes. After
+ *that a read gives 0 and a write EPIPE. "Told" is in the mark, so all processes that share the
+ *socket agree. The kernel itself says ECONNRESET once where the engine closed with bytes unread.
  *
  *			read		write
  * end in order		0		EPIPE
@@ -28,7 +28,8 @@ static ssize_t tell(int error)
 	return -1;
 }
 
-/* The data ended, and neither the peer nor the app nor the engine has ended it: what is missing must not look complete. */
+/* The data ended, and neither the peer nor the app nor the engine has ended it: what is missing
+ * must not look complete. */
 static bool engine_died(const struct qs_mark *mark, const struct qs_slot_view *slot)
 {
 	const struct qs_options *options = qs_pages_options(mark);

@@ -21,9 +21,9 @@ static inline bool qs_end_is_told_as_is(int error)
 }
 
 /*
- * Take the result of a real call: success goes through untouched. The end of the data (0, where bytes were
- * asked for) and errors other than EAGAIN and EINTR are looked at in a process that may look (R7): what
- * comes back, with errno, is what TCP would have given.
+ * Take the result of a real call: success goes through untouched. The end of the data (0, where
+ * bytes were asked for) and errors other than EAGAIN and EINTR are looked at in a process that may
+ * look (R7): what comes back, with errno, is what TCP would have given.
  */
 static inline ssize_t qs_end_read(int fd, ssize_t result, size_t wanted)
 {

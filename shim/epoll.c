@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* epoll_ctl: registrations made before connect() or listen() survive the change of the file behind a descriptor. */
+/* epoll_ctl: registrations made before connect() or listen() survive the change of the file behind
+ * a descriptor. */
 #include "epoll.h"
 
 #include "raw.h"
@@ -10,12 +11,13 @@
 #include <string.h>
 
 /*
- * Theory. epoll keys a registration by file and descriptor: dup3() over a registered descriptor removes it
- * without a word. So the last thing that the app said about each (descriptor, epoll) is remembered in a
- * fixed table, whose entries may be stale or overwritten by others: EPOLL_CTL_DEL on the descriptor, just
- * before dup3(), is the judge. If it succeeds the registration was there, and is made again afterwards.
- * No lock: an entry has a sequence number, odd while it is written; a writer that finds it odd (another
- * thread is there, or was there at fork) does without. Only processes with a policy come here.
+ * Theory. epoll keys a registration by file and descriptor: dup3() over a registered descriptor
+ * removes it without a word. So the last thing that the app said about each (descriptor, epoll) is
+ * remembered in a fixed table, whose entries may be stale or overwritten by others: EPOLL_CTL_DEL
+ * on the descriptor, just before dup3(), is the judge. If it succeeds the registration was there,
+ * and is made again afterwards. No lock: an entry has a sequence number, odd while it is written; a
+ * writer that finds it odd (another thread is there, or was there at fork) does without. Only
+ * processes with a policy come here.
  */
 
 #define BUCKETS 1024u

@@ -14,7 +14,8 @@ struct qs_epoll_saved {
 	} at[QS_EPOLL_SAVED_MAX];
 };
 
-/* Removes the registrations of `fd` that were seen; to be called before dup3() puts another file there. */
+/* Removes the registrations of `fd` that were seen; to be called before dup3() puts another file
+ * there. */
 void qs_epoll_take(int fd, struct qs_epoll_saved *out);
 /* Adds them for what `fd` is now. Both are async-signal-safe and leave errno alone. */
 void qs_epoll_give(int fd, const struct qs_epoll_saved *saved);

@@ -11,7 +11,8 @@
 #include <stdarg.h>
 #include <sys/ioctl.h>
 
-/* Bytes written and not acknowledged by the peer. What the engine has not taken yet is the kernel's estimate. */
+/* Bytes written and not acknowledged by the peer. What the engine has not taken yet is the kernel's
+ * estimate. */
 static int unacknowledged(const struct qs_mark *mark, int native)
 {
 	struct qs_slot_view slot;

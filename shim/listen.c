@@ -17,10 +17,11 @@
 #include <string.h>
 
 /*
- * Theory. The engine judges the address by its own copy of the policy and keeps the TCP socket, which holds
- * the port. Its AF_UNIX listener replaces the app's descriptor, so that backlog, wake-ups and EMFILE are the
- * kernel's. A listener that a service manager opened (LISTEN_FDS) is mapped before main: the program never
- * calls listen(). If the engine says no, the app's socket is as it was, and listen() gives the engine's errno.
+ * Theory. The engine judges the address by its own copy of the policy and keeps the TCP socket,
+ * which holds the port. Its AF_UNIX listener replaces the app's descriptor, so that backlog,
+ * wake-ups and EMFILE are the kernel's. A listener that a service manager opened (LISTEN_FDS) is
+ * mapped before main: the program never calls listen(). If the engine says no, the app's socket is
+ * as it was, and listen() gives the engine's errno.
  */
 
 #define REBIND_TRIES 200
@@ -86,8 +87,8 @@ static int start(int fd, int backlog)
 }
 
 /*
- * A mapped listener again: only the backlog changes; but after shutdown(), where TCP listens anew and AF_UNIX
- * can't, it is a TCP socket on the same address first.
+ * A mapped listener again: only the backlog changes; but after shutdown(), where TCP listens anew
+ * and AF_UNIX can't, it is a TCP socket on the same address first.
  */
 static int listen_again(int fd, int backlog)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* getaddrinfo and its elders: remembers names, so that rules and certificates can be matched by them. */
+/* getaddrinfo and its elders: remembers names, so that rules and certificates can be matched by
+ * them. */
 #include "names.h"
 
 #include "real.h"
@@ -10,10 +11,10 @@
 #include <string.h>
 
 /*
- * Theory. A ring of the last ENTRIES (name, address) pairs. An entry has a sequence number that is odd
- * while it is written; a writer that meets an odd one (a writer in another thread, or one that was there
- * when this process was forked) takes the next. Readers copy and compare the number again. No lock, no
- * memory is allocated, and nothing is written unless the policy cares for names.
+ * Theory. A ring of the last ENTRIES (name, address) pairs. An entry has a sequence number that is
+ * odd while it is written; a writer that meets an odd one (a writer in another thread, or one that
+ * was there when this process was forked) takes the next. Readers copy and compare the number
+ * again. No lock, no memory is allocated, and nothing is written unless the policy cares for names.
  */
 
 #define ENTRIES 512u

@@ -40,7 +40,8 @@ static const struct option kept[] = {
 };
 #define N_KEPT (sizeof(kept) / sizeof(kept[0]))
 
-/* What goes to the option page: enum qs_option, then those whose value is an octet (see qs_option_read). */
+/* What goes to the option page: enum qs_option, then those whose value is an octet (see
+ * qs_option_read). */
 #define N_SMALL 8
 #define N_STORED (QS_OPT_MAX + N_SMALL)
 static const struct option stored[N_STORED] = {

@@ -12,12 +12,12 @@
 #include <time.h>
 
 /*
- * Theory. An engine ends when it is idle and another one takes its identity later: old sockets then name
- * slots in a page of an engine that is gone, new ones in a new page. So up to PAGES_MAX pages stay mapped,
- * told apart by the memfd's inode, and a slot is looked for where the generation fits, newest page first.
- * When the table is full the oldest mapping is replaced in place (MAP_FIXED), so that a reader in another
- * thread never sees a hole. Mappings are inherited by fork. No lock: two threads that ask at once map
- * the same page twice, which costs address space only.
+ * Theory. An engine ends when it is idle and another one takes its identity later: old sockets then
+ * name slots in a page of an engine that is gone, new ones in a new page. So up to PAGES_MAX pages
+ * stay mapped, told apart by the memfd's inode, and a slot is looked for where the generation fits,
+ * newest page first. When the table is full the oldest mapping is replaced in place (MAP_FIXED), so
+ * that a reader in another thread never sees a hole. Mappings are inherited by fork. No lock: two
+ * threads that ask at once map the same page twice, which costs address space only.
  */
 
 #define PAGES_MAX 8u

@@ -18,12 +18,13 @@ struct qs_slot_view {
 };
 
 /*
- * Copies the slot that a mark names. Asks the engine for its pages if they are not mapped yet, or if the
- * slot belongs to an engine that was started later; not in a sandbox. False: no such slot (any more).
- * Thread- and async-signal-safe; leaves errno alone.
+ * Copies the slot that a mark names. Asks the engine for its pages if they are not mapped yet, or
+ * if the slot belongs to an engine that was started later; not in a sandbox. False: no such slot
+ * (any more). Thread- and async-signal-safe; leaves errno alone.
  */
 bool qs_pages_slot(const struct qs_mark *mark, struct qs_slot_view *out);
-/* Maps the pages now if this process has none: when an engine has died it is too late to ask. One round trip, once. */
+/* Maps the pages now if this process has none: when an engine has died it is too late to ask. One
+ * round trip, once. */
 void qs_pages_prepare(void);
 /* The shared option slot of a mark, NULL if there is none. Lives as long as the process. */
 struct qs_options *qs_pages_options(const struct qs_mark *mark);

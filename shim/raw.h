@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* System calls that nothing interposes: no errno, no cancellation point, no libc. Results are >= 0 or -errno. */
+/* System calls that nothing interposes: no errno, no cancellation point, no libc. Results are >= 0
+ * or -errno. */
 #ifndef QS_RAW_H
 #define QS_RAW_H
 

@@ -11,9 +11,9 @@
 #include <sys/uio.h>
 
 /*
- * Theory. Bytes come from the kernel: success costs one branch. Two things of AF_UNIX must not be seen: the
- * name of the engine's end (TCP leaves the address of a received message empty), and that MSG_TRUNC gives
- * bytes where TCP throws them away.
+ * Theory. Bytes come from the kernel: success costs one branch. Two things of AF_UNIX must not be
+ * seen: the name of the engine's end (TCP leaves the address of a received message empty), and that
+ * MSG_TRUNC gives bytes where TCP throws them away.
  */
 
 /* In a process that pays attention only. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The functions that the shim stands in front of: libc's, or those of another preload library behind us. */
+/* The functions that the shim stands in front of: libc's, or those of another preload library
+ * behind us. */
 #ifndef QS_REAL_H
 #define QS_REAL_H
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* getsockopt, setsockopt: SOL_SOCKET of mapped descriptors; the other levels are in sockopt_stored.c. */
+/* getsockopt, setsockopt: SOL_SOCKET of mapped descriptors; the other levels are in
+ * sockopt_stored.c. */
 #include "sockopt.h"
 
 #include "connect.h"
@@ -15,10 +16,10 @@
 #include <sys/time.h>
 
 /*
- * Theory. Most options of SOL_SOCKET are the kernel's on AF_UNIX too, and pass. What AF_UNIX keeps, but does
- * not act on, is mirrored to the option page (SO_KEEPALIVE, SO_LINGER); what would harm is virtual: the mark
- * lives in SO_MAX_PACING_RATE, SO_PASSCRED would put messages into the stream, and a larger SO_SNDBUF
- * before the connection is up would make the socket writable.
+ * Theory. Most options of SOL_SOCKET are the kernel's on AF_UNIX too, and pass. What AF_UNIX keeps,
+ * but does not act on, is mirrored to the option page (SO_KEEPALIVE, SO_LINGER); what would harm is
+ * virtual: the mark lives in SO_MAX_PACING_RATE, SO_PASSCRED would put messages into the stream,
+ * and a larger SO_SNDBUF before the connection is up would make the socket writable.
  */
 
 #ifndef SO_PEERPIDFD

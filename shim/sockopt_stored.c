@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Options of TCP, IP and IPv6 on mapped descriptors: kept in the option page, judged by a real TCP socket. */
+/* Options of TCP, IP and IPv6 on mapped descriptors: kept in the option page, judged by a real TCP
+ * socket. */
 #include "sockopt.h"
 
 #include "option.h"
@@ -12,10 +13,11 @@
 #include <string.h>
 
 /*
- * Theory. What an app sets, it must read back, and what TCP refuses must be refused with the same errno. The
- * oracle is a TCP socket made for the occasion: the option is set on it, read from it, and what comes back
- * is kept. The few that programs set on every connection are judged here, without a socket.
- * An option of enum qs_option goes to the option slot; any other has no effect and is counted.
+ * Theory. What an app sets, it must read back, and what TCP refuses must be refused with the same
+ * errno. The oracle is a TCP socket made for the occasion: the option is set on it, read from it,
+ * and what comes back is kept. The few that programs set on every connection are judged here,
+ * without a socket. An option of enum qs_option goes to the option slot; any other has no effect
+ * and is counted.
  */
 
 #define MAXSEG_UNKNOWN 1448

@@ -19,18 +19,19 @@
 #include <unistd.h>
 
 /*
- * Theory. The engine's listening sockets are made here, before it runs, so that the connect that caused the
- * start goes on at once; for a helper in a child's descriptor table, so that no fork of the app can catch them. Whoever binds the name first starts the engine; all others, threads and
+ * Theory. The engine's listening sockets are made here, before it runs, so that the connect that
+ * caused the start goes on at once; for a helper in a child's descriptor table, so that no fork of
+ * the app can catch them. Whoever binds the name first starts the engine; all others, threads and
  * processes alike, see EADDRINUSE and try to connect again: no lock is needed.
  *
- * A helper must not be the app's child: the app may wait for any child, count them, or have a SIGCHLD
- * handler (R2). So a middle child, which shares our memory and has no exit signal, starts the helper and ends;
- * the helper belongs to init from then on. Both run on a stack of their own, with all signals blocked, and
- * use raw system calls only: they share errno and all locks with a suspended thread of the app.
- * A middle child that ends is collected by its number, with __WALL.
+ * A helper must not be the app's child: the app may wait for any child, count them, or have a
+ * SIGCHLD handler (R2). So a middle child, which shares our memory and has no exit signal, starts
+ * the helper and ends; the helper belongs to init from then on. Both run on a stack of their own,
+ * with all signals blocked, and use raw system calls only: they share errno and all locks with a
+ * suspended thread of the app. A middle child that ends is collected by its number, with __WALL.
  *
- * After a fork in a process whose engine is a thread the engine's library is in a state that nobody knows:
- * such a child never starts that thread again, it starts a helper.
+ * After a fork in a process whose engine is a thread the engine's library is in a state that nobody
+ * knows: such a child never starts that thread again, it starts a helper.
  */
 
 #define STACK_BYTES (128 * 1024)

@@ -14,10 +14,11 @@
 #include <unistd.h>
 
 /*
- * Theory. A process is inert (no policy, no engine in the environment), watching (a policy with a rule
- * in mode quic, or one that can't be used) or active (it mapped a socket, or it was exec'ed by a process
- * that had an engine: a descriptor it inherited may be mapped). Inert processes pay one predictable
- * branch a call. All of it is set once before main, and inherited by fork as it is; nothing here locks.
+ * Theory. A process is inert (no policy, no engine in the environment), watching (a policy with a
+ * rule in mode quic, or one that can't be used) or active (it mapped a socket, or it was exec'ed by
+ * a process that had an engine: a descriptor it inherited may be mapped). Inert processes pay one
+ * predictable branch a call. All of it is set once before main, and inherited by fork as it is;
+ * nothing here locks.
  */
 
 struct qs_state qs_state;
@@ -58,8 +59,8 @@ static int filters(const char *path)
 }
 
 /*
- * A filter survived exec. One that process 1 has as well is the container's, which forbids nothing that
- * we do; any more of them are the program's own.
+ * A filter survived exec. One that process 1 has as well is the container's, which forbids nothing
+ * that we do; any more of them are the program's own.
  */
 static void look_for_sandbox(void)
 {
@@ -162,7 +163,8 @@ void qs_state_init(void)
 	int saved = errno, begun = 0;
 	const char *text;
 
-	/* A second thread or a recursion goes on without us: before main there is nothing to map. */
+	/* A second thread or a recursion goes on without us: before main there is nothing to map.
+	 */
 	if (!atomic_compare_exchange_strong(&qs_state.stage, &begun, 1))
 		return;
 	qs_real_bind();

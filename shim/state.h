@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What this process knows: the policy, the engine's identity, and whether it may hold mapped sockets. */
+/* What this process knows: the policy, the engine's identity, and whether it may hold mapped
+ * sockets. */
 #ifndef QS_STATE_H
 #define QS_STATE_H
 
@@ -14,8 +15,8 @@ struct qs_state {
 	 * [a] atomic, relaxed: flags that only ever rise
 	 */
 	atomic_int stage; /* [a] release/acquire: 0 not begun, 1 running, 2 finished */
-	atomic_bool
-		watching; /* [a] connect and listen must look: there is a policy or a mapped socket */
+	atomic_bool watching; /* [a] connect and listen must look: there is a policy or a mapped
+				 socket */
 	atomic_bool active; /* [a] a descriptor of this process may be mapped */
 	atomic_bool
 		sandboxed; /* [a] a seccomp filter came: no system call the app did not make (R7) */
@@ -34,8 +35,8 @@ extern _Thread_local bool qs_state_is_engine;
 void qs_state_engine_thread(void);
 
 /*
- * Reads policy and identity; the constructor calls it, or the first call that comes before. The second
- * time it does nothing. Preserves errno. Not async-signal-safe.
+ * Reads policy and identity; the constructor calls it, or the first call that comes before. The
+ * second time it does nothing. Preserves errno. Not async-signal-safe.
  */
 void qs_state_init(void);
 
@@ -67,8 +68,9 @@ void qs_state_activate(void);
 void qs_state_sandbox(void);
 
 /*
- * Writes one line to stderr, once for each distinct text in this process. Only if descriptor 2 looks like a
- * place for messages: daemons close it and open a file of theirs there. Async-signal-safe; preserves errno.
+ * Writes one line to stderr, once for each distinct text in this process. Only if descriptor 2
+ * looks like a place for messages: daemons close it and open a file of theirs there.
+ * Async-signal-safe; preserves errno.
  */
 void qs_complain(const char *format, const char *first, const char *second);
 

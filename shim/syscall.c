@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* syscall(2): the numbers that connect, listen and the like stand for take the same way as the functions. */
+/* syscall(2): the numbers that connect, listen and the like stand for take the same way as the
+ * functions. */
 #include "syscall.h"
 #include "raw.h"
 #include "real.h"
@@ -9,10 +10,11 @@
 #include <sys/prctl.h>
 
 /*
- * Theory. Programs and libraries (libseccomp, language run-times) make system calls by number through this
- * function. It must stay transparent for all that we do not handle: for SYS_vfork or SYS_clone even
- * a C frame of ours on the stack would do harm. So it is a few instructions that compare the number and jump,
- * to libc's or to dispatch(). Where those instructions are not written, syscall() is not interposed.
+ * Theory. Programs and libraries (libseccomp, language run-times) make system calls by number
+ * through this function. It must stay transparent for all that we do not handle: for SYS_vfork or
+ * SYS_clone even a C frame of ours on the stack would do harm. So it is a few instructions that
+ * compare the number and jump, to libc's or to dispatch(). Where those instructions are not
+ * written, syscall() is not interposed.
  */
 
 #if defined(__x86_64__) && defined(__LP64__)

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-/* The kernel's names for tcpi_state; <netinet/tcp.h>, which has them, does not go with <linux/tcp.h>. */
+/* The kernel's names for tcpi_state; <netinet/tcp.h>, which has them, does not go with
+ * <linux/tcp.h>. */
 enum { ESTABLISHED = 1, SYN_SENT = 2, CLOSED = 7, CLOSE_WAIT = 8, LISTENING = 10 };
 
 #define RTO_MIN_US 200000u

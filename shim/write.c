@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The write and send family: the kernel's own, with TCP's errors, addresses and control messages. */
+/* The write and send family: the kernel's own, with TCP's errors, addresses and control messages.
+ */
 #include "connect.h"
 #include "end.h"
 #include "raw.h"
@@ -10,12 +11,12 @@
 #include <sys/uio.h>
 
 /*
- * Theory. TCP's first write after a reset says ECONNRESET and raises no SIGPIPE; AF_UNIX says EPIPE and
- * raises it. So the send family asks for no signal, and where EPIPE is the right answer, and the app wants
- * the signal, the call is made once more as the app made it. write() and writev() have no flags: there the
- * errno is mended but the signal has been sent (quicshim(7) lists this).
- * TCP ignores an address given to a connected socket, SCM_RIGHTS, and knows urgent data: on a mapped socket the
- * first two are left out, and urgent data goes in line.
+ * Theory. TCP's first write after a reset says ECONNRESET and raises no SIGPIPE; AF_UNIX says EPIPE
+ * and raises it. So the send family asks for no signal, and where EPIPE is the right answer, and
+ * the app wants the signal, the call is made once more as the app made it. write() and writev()
+ * have no flags: there the errno is mended but the signal has been sent (quicshim(7) lists this).
+ * TCP ignores an address given to a connected socket, SCM_RIGHTS, and knows urgent data: on a
+ * mapped socket the first two are left out, and urgent data goes in line.
  */
 
 #define OURS_TO_HIDE (MSG_OOB | MSG_FASTOPEN)
@@ -31,8 +32,8 @@ static bool is_mapped(int fd)
 }
 
 /*
- * Flags as a mapped socket may see them. MSG_FASTOPEN with an address connects first. False if that failed,
- * with errno.
+ * Flags as a mapped socket may see them. MSG_FASTOPEN with an address connects first. False if that
+ * failed, with errno.
  */
 static bool prepare(int fd, int *flags, const struct sockaddr *addr, socklen_t len)
 {

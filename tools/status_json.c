@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine form of quicshim-status. Its keys and their order are frozen: see quicshim-status(1). */
+/* The machine form of quicshim-status. Its keys and their order are frozen: see quicshim-status(1).
+ */
 #include "status_view.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 
-/* json-c is given ownership by each add; a NULL child (no memory) would read as null, so it is told apart. */
+/* json-c is given ownership by each add; a NULL child (no memory) would read as null, so it is told
+ * apart. */
 struct build {
 	bool failed;
 };

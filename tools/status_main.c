@@ -191,7 +191,8 @@ static int ask(uint64_t id, struct qs_snapshot *out)
 	return ret;
 }
 
-/* Asks all engines there are. Returns how many snapshots, or -errno. *silent = engines that gave none. */
+/* Asks all engines there are. Returns how many snapshots, or -errno. *silent = engines that gave
+ * none. */
 static ssize_t collect(const struct wish *wish, struct qs_snapshot **out, size_t *silent)
 {
 	struct qs_snapshot *list = NULL;

@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 /*
- * Theory. Anybody can listen on an abstract name that looks like an engine's. So the other end is checked
- * by its uid before a byte is read, and what it sends is checked even then: an engine that a peer
- * corrupted must not corrupt the terminal or the memory of root, who looks at it.
- * Memory grows with what has arrived, never with what was announced.
+ * Theory. Anybody can listen on an abstract name that looks like an engine's. So the other end is
+ * checked by its uid before a byte is read, and what it sends is checked even then: an engine that
+ * a peer corrupted must not corrupt the terminal or the memory of root, who looks at it. Memory
+ * grows with what has arrived, never with what was announced.
  */
 
 #define CHUNK_ENTRIES 256u

@@ -12,8 +12,9 @@
 #define QS_STATUS_TIMEOUT_MS 2000
 
 /*
- * What an engine said, after the checks: every string ends with a NUL and is printable ASCII, every state
- * is one of its enum, every address family is 0, AF_INET or AF_INET6. Numbers are as the engine gave them.
+ * What an engine said, after the checks: every string ends with a NUL and is printable ASCII, every
+ * state is one of its enum, every address family is 0, AF_INET or AF_INET6. Numbers are as the
+ * engine gave them.
  */
 struct qs_snapshot {
 	struct qs_status_head head;
@@ -25,12 +26,12 @@ struct qs_snapshot {
 };
 
 /*
- * Read one whole answer from a connected stream socket, until the other end closes, within `timeout_ms` in
- * all. `id` is the engine that was asked; its answer must name it. `uid` and `pid` are left 0.
- * The caller ends *out with qs_snapshot_fini() in any case.
- * Returns 0; -ETIMEDOUT; -EPROTO: not an answer, or a broken one; -EPROTONOSUPPORT: another version of
- * the protocol; -EPIPE: closed before the first byte, as an engine does to whom it refuses; -ENOMEM; or
- * what poll(2) and recv(2) say. On failure all counts are 0.
+ * Read one whole answer from a connected stream socket, until the other end closes, within
+ * `timeout_ms` in all. `id` is the engine that was asked; its answer must name it. `uid` and `pid`
+ * are left 0. The caller ends *out with qs_snapshot_fini() in any case. Returns 0; -ETIMEDOUT;
+ * -EPROTO: not an answer, or a broken one; -EPROTONOSUPPORT: another version of the protocol;
+ * -EPIPE: closed before the first byte, as an engine does to whom it refuses; -ENOMEM; or what
+ * poll(2) and recv(2) say. On failure all counts are 0.
  */
 int qs_snapshot_read(int fd, uint64_t id, int timeout_ms, struct qs_snapshot *out);
 
@@ -43,8 +44,8 @@ int qs_snapshot_ask(uint64_t id, int timeout_ms, struct qs_snapshot *out);
 void qs_snapshot_fini(struct qs_snapshot *snapshot);
 
 /*
- * Find the engines of this network namespace in a file like /proc/net/unix. *out is an array for the
- * caller to free, in ascending order, each id once. Returns how many, or -errno.
+ * Find the engines of this network namespace in a file like /proc/net/unix. *out is an array for
+ * the caller to free, in ascending order, each id once. Returns how many, or -errno.
  */
 int qs_engines_find(const char *path, uint64_t **out);
 

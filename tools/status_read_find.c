@@ -12,7 +12,8 @@
 #define LISTENING 0x10000u /* __SO_ACCEPTCON, the kernel's flag in /proc/net/unix */
 #define ID_DIGITS 16
 
-/* One line of /proc/net/unix: "Num: RefCount Protocol Flags Type St Inode Path", abstract names with @. */
+/* One line of /proc/net/unix: "Num: RefCount Protocol Flags Type St Inode Path", abstract names
+ * with @. */
 static bool line_parse(const char *line, uint64_t *id)
 {
 	struct sockaddr_un addr, wanted;

@@ -37,10 +37,11 @@ static long long clock_us(void)
 static void serve(const struct sockaddr_in *sin)
 {
 	int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1, ep = epoll_create1(0);
-	struct epoll_event ev = { .events = EPOLLIN };
+	struct epoll_event ev = {.events = EPOLLIN};
 
 	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(listener, (const struct sockaddr *)sin, sizeof(*sin)) < 0 || listen(listener, 1024) < 0)
+	if (bind(listener, (const struct sockaddr *)sin, sizeof(*sin)) < 0 ||
+	    listen(listener, 1024) < 0)
 		die("listen");
 	ev.data.fd = listener;
 	epoll_ctl(ep, EPOLL_CTL_ADD, listener, &ev);
@@ -91,7 +92,7 @@ static void hold(const struct sockaddr_in *sin)
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET };
+	struct sockaddr_in sin = {.sin_family = AF_INET};
 	struct rlimit files;
 
 	if (argc != 4 || inet_pton(AF_INET, argv[2], &sin.sin_addr) != 1) {

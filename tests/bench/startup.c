@@ -28,8 +28,8 @@ static double once(char **argv, char **envp)
 	int status;
 	pid_t pid;
 
-	if (posix_spawn(&pid, argv[0], NULL, NULL, argv, envp) != 0 || waitpid(pid, &status, 0) != pid ||
-	    status != 0) {
+	if (posix_spawn(&pid, argv[0], NULL, NULL, argv, envp) != 0 ||
+	    waitpid(pid, &status, 0) != pid || status != 0) {
 		fprintf(stderr, "startup: %s did not run\n", argv[0]);
 		exit(1);
 	}
@@ -45,9 +45,9 @@ static int compare(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-	char *none[] = { NULL }, *child[] = { argc > 2 ? argv[2] : NULL, NULL };
+	char *none[] = {NULL}, *child[] = {argc > 2 ? argv[2] : NULL, NULL};
 	long runs = argc > 2 ? atol(argv[1]) : 0;
-	double *times[2], sum[2] = { 0, 0 };
+	double *times[2], sum[2] = {0, 0};
 
 	if (argc < 4 || runs < 1) {
 		fputs("usage: startup RUNS PROGRAM NAME=VALUE...\n", stderr);

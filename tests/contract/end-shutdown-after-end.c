@@ -9,7 +9,8 @@ static void wait_closed(int fd)
 {
 	struct ct_addr addr = {.len = sizeof(addr.ss)};
 
-	for (int i = 0; i < 2000 && getpeername(fd, (struct sockaddr *)&addr.ss, &addr.len) == 0; i++)
+	for (int i = 0; i < 2000 && getpeername(fd, (struct sockaddr *)&addr.ss, &addr.len) == 0;
+	     i++)
 		usleep(1000);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Connect headers and control requests as a stranger may send them: checked, then used as the engine uses them. */
+/* Connect headers and control requests as a stranger may send them: checked, then used as the
+ * engine uses them. */
 #include "header.h"
 #include "policy.h"
 
@@ -8,8 +9,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char policy_text[] = "[connect *.example.com *]\nmode = quic\n[connect 10.0.0.0/8 1-1000]\nmode = quic\n"
-				  "[connect * *]\nmode = tcp\n";
+static const char policy_text[] =
+	"[connect *.example.com *]\nmode = quic\n[connect 10.0.0.0/8 1-1000]\nmode = quic\n"
+	"[connect * *]\nmode = tcp\n";
 
 static void use_connect(const struct qs_connect_req *req, const struct qs_policy *policy)
 {
@@ -37,7 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct qs_connect_req req;
 	struct qs_control_req control;
 
-	if (policy == NULL && qs_policy_parse("fuzz", policy_text, sizeof(policy_text) - 1, &policy, NULL) < 0)
+	if (policy == NULL &&
+	    qs_policy_parse("fuzz", policy_text, sizeof(policy_text) - 1, &policy, NULL) < 0)
 		abort();
 	memset(&req, 0xa5, sizeof(req)); /* what was not received must not be read */
 	memcpy(&req, data, size < sizeof(req) ? size : sizeof(req));

@@ -60,7 +60,7 @@ static struct {
 	double delay_ms, rate_mbit, loss, reorder, duplicate, queue_ms;
 	uint64_t seed;
 	const char *ns[2], *dev;
-} options = { .queue_ms = 100, .seed = 1, .dev = "qs0" };
+} options = {.queue_ms = 100, .seed = 1, .dev = "qs0"};
 
 static volatile sig_atomic_t ending, cut;
 
@@ -255,7 +255,8 @@ static void usage(void)
 {
 	fputs("usage: relay --ns-a PATH --ns-b PATH [--dev NAME] [--delay MS] [--rate MBIT]\n"
 	      "             [--queue MS] [--loss %] [--reorder %] [--duplicate %] [--seed N]\n"
-	      "PATH names a network namespace (/run/netns/NAME). The delay is one way. A rate of 0 is\n"
+	      "PATH names a network namespace (/run/netns/NAME). The delay is one way. A rate of 0 "
+	      "is\n"
 	      "no limit.\n",
 	      stderr);
 	exit(2);
@@ -276,28 +277,47 @@ static double number(const char *text)
 static void parse(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "ns-a", 1, NULL, 'a' },	{ "ns-b", 1, NULL, 'b' },
-		{ "dev", 1, NULL, 'd' },	{ "delay", 1, NULL, 'D' },
-		{ "rate", 1, NULL, 'r' },	{ "queue", 1, NULL, 'q' },
-		{ "loss", 1, NULL, 'l' },	{ "reorder", 1, NULL, 'o' },
-		{ "duplicate", 1, NULL, 'u' },	{ "seed", 1, NULL, 's' },
-		{ NULL, 0, NULL, 0 },
+		{"ns-a", 1, NULL, 'a'},	 {"ns-b", 1, NULL, 'b'},    {"dev", 1, NULL, 'd'},
+		{"delay", 1, NULL, 'D'}, {"rate", 1, NULL, 'r'},    {"queue", 1, NULL, 'q'},
+		{"loss", 1, NULL, 'l'},	 {"reorder", 1, NULL, 'o'}, {"duplicate", 1, NULL, 'u'},
+		{"seed", 1, NULL, 's'},	 {NULL, 0, NULL, 0},
 	};
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		switch (opt) {
-		case 'a': options.ns[0] = optarg; break;
-		case 'b': options.ns[1] = optarg; break;
-		case 'd': options.dev = optarg; break;
-		case 'D': options.delay_ms = number(optarg); break;
-		case 'r': options.rate_mbit = number(optarg); break;
-		case 'q': options.queue_ms = number(optarg); break;
-		case 'l': options.loss = number(optarg); break;
-		case 'o': options.reorder = number(optarg); break;
-		case 'u': options.duplicate = number(optarg); break;
-		case 's': options.seed = (uint64_t)number(optarg); break;
-		default: usage();
+		case 'a':
+			options.ns[0] = optarg;
+			break;
+		case 'b':
+			options.ns[1] = optarg;
+			break;
+		case 'd':
+			options.dev = optarg;
+			break;
+		case 'D':
+			options.delay_ms = number(optarg);
+			break;
+		case 'r':
+			options.rate_mbit = number(optarg);
+			break;
+		case 'q':
+			options.queue_ms = number(optarg);
+			break;
+		case 'l':
+			options.loss = number(optarg);
+			break;
+		case 'o':
+			options.reorder = number(optarg);
+			break;
+		case 'u':
+			options.duplicate = number(optarg);
+			break;
+		case 's':
+			options.seed = (uint64_t)number(optarg);
+			break;
+		default:
+			usage();
 		}
 	}
 	if (optind != argc || !options.ns[0] || !options.ns[1])
@@ -307,8 +327,8 @@ static void parse(int argc, char **argv)
 static void run(struct link links[2])
 {
 	while (!ending) {
-		struct pollfd fds[2] = { { .fd = links[0].in, .events = POLLIN },
-					 { .fd = links[1].in, .events = POLLIN } };
+		struct pollfd fds[2] = {{.fd = links[0].in, .events = POLLIN},
+					{.fd = links[1].in, .events = POLLIN}};
 		uint64_t now = clock_ns(), due = now + SECOND_NS;
 		struct timespec wait;
 
@@ -336,8 +356,8 @@ static void run(struct link links[2])
 
 int main(int argc, char **argv)
 {
-	struct sigaction action = { .sa_handler = on_signal };
-	struct link links[2] = { { .in = -1 }, { .in = -1 } };
+	struct sigaction action = {.sa_handler = on_signal};
+	struct link links[2] = {{.in = -1}, {.in = -1}};
 	int ns[2], fds[2];
 
 	parse(argc, argv);

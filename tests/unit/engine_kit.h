@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* For test_engine*.c: an engine on a thread of this process, and the shim's part played against it. */
+/* For test_engine*.c: an engine on a thread of this process, and the shim's part played against it.
+ */
 #ifndef QS_TEST_ENGINE_KIT_H
 #define QS_TEST_ENGINE_KIT_H
 
@@ -31,7 +32,8 @@
 #define KIT static __attribute__((unused))
 #define KIT_MS_MAX 15000 /* nothing here takes so long, unless it never comes */
 
-/* The policy of most tests: two addresses that are two connections, as their server names differ. */
+/* The policy of most tests: two addresses that are two connections, as their server names differ.
+ */
 #define KIT_ONE "127.0.0.1"
 #define KIT_TWO "127.0.0.2"
 
@@ -118,7 +120,8 @@ KIT void kit_start(const char *policy)
 	kit_running = true;
 }
 
-/* Wakes the engine, so that it looks at the clock. A viewer does not count as somebody who is served. */
+/* Wakes the engine, so that it looks at the clock. A viewer does not count as somebody who is
+ * served. */
 KIT void kit_wake(void)
 {
 	struct sockaddr_un addr;
@@ -129,7 +132,8 @@ KIT void kit_wake(void)
 	close(fd);
 }
 
-/* All that the test opened must be closed. An engine that still thinks it serves somebody never ends. */
+/* All that the test opened must be closed. An engine that still thinks it serves somebody never
+ * ends. */
 KIT void kit_stop(void)
 {
 	uint64_t end = kit_now_ms() + KIT_MS_MAX;

@@ -79,7 +79,8 @@ KIT int kit_accept(int listener)
 	return fd;
 }
 
-/* The slot of a mapped descriptor: the accepting side finds it in the peer's name, the connecting side in its mark. */
+/* The slot of a mapped descriptor: the accepting side finds it in the peer's name, the connecting
+ * side in its mark. */
 KIT const struct qs_slot *kit_slot(int fd)
 {
 	struct sockaddr_un addr;
@@ -135,7 +136,8 @@ KIT void kit_write(int fd, const void *data, size_t len)
 	}
 }
 
-/* Waits for the end of what comes; the errno that the shim would tell the app: 0 for an end in order. */
+/* Waits for the end of what comes; the errno that the shim would tell the app: 0 for an end in
+ * order. */
 KIT int kit_end_errno(int fd)
 {
 	char byte;

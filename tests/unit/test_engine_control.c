@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What strangers and broken programs may do on the engine's three sockets: nothing, and nobody else notices.
+// What strangers and broken programs may do on the engine's three sockets: nothing, and nobody else
+// notices.
 #include "engine_kit_stream.h"
 
 #include <sys/wait.h>
@@ -206,7 +207,8 @@ static void stream_garbage(void **state)
 	goes_on();
 }
 
-/* A header that promises more than comes: the engine waits for it, but not by asking again and again. */
+/* A header that promises more than comes: the engine waits for it, but not by asking again and
+ * again. */
 static void unfinished_header_costs_nothing(void **state)
 {
 	static struct qs_connect_req req;
@@ -282,7 +284,8 @@ static void silent_viewers(void **state)
 	(void)refused();
 }
 
-/* As another user: the status socket tells nothing, the others are closed to who does not know the token. */
+/* As another user: the status socket tells nothing, the others are closed to who does not know the
+ * token. */
 static int as_stranger(void)
 {
 	struct qs_control_req req = kit_request(QS_OP_PAGES);
@@ -334,7 +337,8 @@ static void stranger_is_refused(void **state)
 	goes_on();
 }
 
-/* The process that called listen() ends while the engine is in the middle of something: the listener goes, once. */
+/* The process that called listen() ends while the engine is in the middle of something: the
+ * listener goes, once. */
 static void listening_process_ends(void **state)
 {
 	(void)state;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What anybody may send to an engine's UDP port: no connection notices, and it costs a bounded amount of memory.
+// What anybody may send to an engine's UDP port: no connection notices, and it costs a bounded
+// amount of memory.
 #include "engine_kit_stream.h"
 
 #include "cid.h"
@@ -130,7 +131,8 @@ static void truncated_long_headers(void **state)
 	goes_on();
 }
 
-/* RFC 9000, 6.1: a version nobody knows, in a large enough datagram, is answered with those that we speak. */
+/* RFC 9000, 6.1: a version nobody knows, in a large enough datagram, is answered with those that we
+ * speak. */
 static void version_negotiation(void **state)
 {
 	uint8_t data[1200], answer[1500];
@@ -176,7 +178,8 @@ static void short_headers_of_nobody(void **state)
 	goes_on();
 }
 
-/* An ID that this engine gave out, of a connection that is no more: a stateless reset, smaller than what came, and rare. */
+/* An ID that this engine gave out, of a connection that is no more: a stateless reset, smaller than
+ * what came, and rare. */
 static void dead_connections_are_reset(void **state)
 {
 	struct qs_cid_fields fields = {.generation = kit_engine.generation, .nonce = {1, 2, 3}};
@@ -189,9 +192,10 @@ static void dead_connections_are_reset(void **state)
 	(void)state;
 	qs_cid_encode(cid.data, &fields);
 	memcpy(data + 1, cid.data, cid.datalen);
-	assert_int_equal(ngtcp2_crypto_generate_stateless_reset_token(token, kit_engine.reset_secret, sizeof(kit_engine.reset_secret),
-								      &cid),
-			 0);
+	assert_int_equal(
+		ngtcp2_crypto_generate_stateless_reset_token(token, kit_engine.reset_secret,
+							     sizeof(kit_engine.reset_secret), &cid),
+		0);
 	setsockopt(udp, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	send_to_port(udp, data, sizeof(data));
 	n = recv(udp, answer, sizeof(answer), 0);

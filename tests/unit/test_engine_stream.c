@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Streams through an engine, both ends on it: bytes, ends, resets, refusals, and who may stall whom.
+// Streams through an engine, both ends on it: bytes, ends, resets, refusals, and who may stall
+// whom.
 #include "engine_kit_stream.h"
 
 #define BULK (8u << 20)
@@ -234,7 +235,8 @@ static void close_unread_resets(void **state)
 	close(server);
 }
 
-/* Data for an app that is gone: its peer's writes soon fail, with EPIPE since the FIN came first (tcp_reset()). */
+/* Data for an app that is gone: its peer's writes soon fail, with EPIPE since the FIN came first
+ * (tcp_reset()). */
 static void write_to_the_gone_fails(void **state)
 {
 	int client, server;
@@ -324,7 +326,8 @@ static size_t drain(int fd)
 	return total;
 }
 
-/* One app does not read: its stream stops, its neighbours on the connection don't. Both directions. */
+/* One app does not read: its stream stops, its neighbours on the connection don't. Both directions.
+ */
 static void unread_stream_stalls_nobody(void **state)
 {
 	int lazy_client, lazy_server, client, server;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The trap around an engine's connections, by faults of our own: the connection at fault dies, all others go on.
+// The trap around an engine's connections, by faults of our own: the connection at fault dies, all
+// others go on.
 //
-// This program stands before ngtcp2's functions, as it stands before libc's __assert_fail and abort (as the helper program and
-// the shim do). When armed, the k-th call for a connection to
-// the first of two servers fails as an assertion does.
+// This program stands before ngtcp2's functions, as it stands before libc's __assert_fail and abort
+// (as the helper program and the shim do). When armed, the k-th call for a connection to the first
+// of two servers fails as an assertion does.
 #include "engine_kit_stream.h"
 
 #include "engine/trap.h"
@@ -261,7 +262,8 @@ static const struct fault_case {
 	{DECRYPT, false, true, 1},  {EXTEND, false, true, 1},  {EXTEND, true, false, 3},
 };
 
-/* The streams of the connection at fault end with an errno, at once on its own side, after the idle timeout on the peer's. */
+/* The streams of the connection at fault end with an errno, at once on its own side, after the idle
+ * timeout on the peer's. */
 static void connection_at_fault_dies(void **state)
 {
 	const struct fault_case *c = *state;
@@ -302,7 +304,8 @@ static void fault_in_reset(void **state)
 	server[0] = dup(server[1]);
 }
 
-/* The opening of a stream fails on a connection that is open: so does connect(), or it gets another connection. */
+/* The opening of a stream fails on a connection that is open: so does connect(), or it gets another
+ * connection. */
 static void fault_in_open(void **state)
 {
 	int fd, error;
@@ -322,7 +325,8 @@ static void fault_in_open(void **state)
 	comes_back();
 }
 
-/* No connection to the first server is left, and client[0] and server[0] are something else to close. */
+/* No connection to the first server is left, and client[0] and server[0] are something else to
+ * close. */
 static void let_go(void)
 {
 	close(client[0]);
@@ -358,7 +362,8 @@ static void fault_in_handshake(void **state)
 	comes_back();
 }
 
-/* Several wait for the handshake, and the opening of the second one's stream fails: each connect ends in one way or the other. */
+/* Several wait for the handshake, and the opening of the second one's stream fails: each connect
+ * ends in one way or the other. */
 static void fault_in_open_after_handshake(void **state)
 {
 	int fds[4];

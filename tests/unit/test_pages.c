@@ -74,7 +74,8 @@ static void all_taken_is_said(void **state)
 
 static void others_can_only_read_the_status_page(void **state)
 {
-	void *map = mmap(NULL, QS_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, pages.status_fd, 0);
+	void *map =
+		mmap(NULL, QS_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, pages.status_fd, 0);
 
 	(void)state;
 	assert_ptr_equal(map, MAP_FAILED);
@@ -99,9 +100,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_slot_begins_clean, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_ended_stays_readable_for_long, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_ended_stays_readable_for_long, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(all_taken_is_said, setup, teardown),
-		cmocka_unit_test_setup_teardown(others_can_only_read_the_status_page, setup, teardown),
+		cmocka_unit_test_setup_teardown(others_can_only_read_the_status_page, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(paths_are_taken_and_given_back, setup, teardown),
 	};
 
