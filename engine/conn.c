@@ -33,6 +33,7 @@
 #define CONN_WINDOW (16u * 1024u * 1024u)
 #define CONN_WINDOW_MAX (64u * 1024u * 1024u)
 #define STREAMS_MAX 1024u
+#define CONNS_MAX 16384u
 #define OPENING_MAX 4096u /* server connections in the handshake, at most */
 
 static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
@@ -329,6 +330,7 @@ int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, str
 		return -ENOMEM;
 	}
 	conn->key = *key;
+	conn->reset_secret = engine->reset_secret;
 	conn->peer = key->peer;
 	if (local.ss_family == AF_INET)
 		((struct sockaddr_in *)(void *)&local)->sin_port = htons(endpoint->udp.port);
@@ -371,9 +373,9 @@ static int server_start(struct qs_conn *conn, const ngtcp2_pkt_hd *hd,
 		rv = cid_add(conn, hd->dcid.data, hd->dcid.datalen);
 	if (rv < 0)
 		return rv;
-	if (ngtcp2_crypto_generate_stateless_reset_token(
-		    params.stateless_reset_token, conn->engine->reset_secret,
-		    sizeof(conn->engine->reset_secret), &scid) == 0)
+	if (ngtcp2_crypto_generate_stateless_reset_token(params.stateless_reset_token,
+							 conn->reset_secret, QS_TLS_RESET_SECRET,
+							 &scid) == 0)
 		params.stateless_reset_token_present = 1;
 	rv = ngtcp2_conn_server_new(&conn->quic, &hd->scid, &scid, &path, hd->version,
 				    &qs_conn_server_callbacks, &settings, &params, NULL,
@@ -412,7 +414,8 @@ struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_udp
 
 	if (endpoint->n_listeners == 0 || ngtcp2_accept(&hd, packet, len) != 0)
 		return NULL;
-	if (engine->n_conns >= OPENING_MAX && count_opening(engine) >= OPENING_MAX)
+	if (engine->n_conns >= CONNS_MAX ||
+	    (engine->n_conns >= OPENING_MAX && count_opening(engine) >= OPENING_MAX))
 		return NULL;
 	creds = qs_engine_creds(engine, endpoint->rule, text);
 	conn = creds != NULL ? conn_new(engine, endpoint, endpoint->rule, true) : NULL;
@@ -422,6 +425,7 @@ struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_udp
 			      train->local_len);
 	qs_addr_from_sockaddr(&conn->peer, (const struct sockaddr *)&train->remote,
 			      train->remote_len);
+	conn->reset_secret = qs_tls_creds_reset_secret(creds);
 	QS_GUARDED(conn, begun = server_begin(conn, creds, &hd, train));
 	if (begun < 0) {
 		qs_conn_drop(conn, 0);
@@ -465,7 +469,11 @@ static void end_streams(struct qs_conn *conn, int app_error, const char *reason)
 		qs_request_fail(request, app_error ? app_error : ECONNREFUSED, reason);
 	}
 	while ((stream = TAILQ_FIRST(&conn->streams)) != NULL) {
+		bool whole = stream->rx_fin && stream->rx_head != NULL;
+
 		qs_stream_closed(stream);
+		if (whole)
+			continue; /* all of it came: a slow reader shall have it, and then the end */
 		qs_stream_fail(stream, app_error ? app_error : ECONNRESET, QS_APP_RESET);
 	}
 }
@@ -616,6 +624,7 @@ void qs_conn_shutdown_stream(struct qs_conn *conn, int64_t id, uint64_t code)
 void qs_conn_sweep(struct qs_conn *conn)
 {
 	struct qs_stream *stream, *next;
+	uint64_t linger;
 	bool idle =
 		conn->n_streams == 0 && conn->n_waiting == 0 && conn->state == QS_CONNECTION_OPEN;
 
@@ -623,7 +632,8 @@ void qs_conn_sweep(struct qs_conn *conn)
 	qs_stream_sweep(stream);
 	if (!idle)
 		return;
+	linger = conn->rule->stream_per_connection ? 0 : conn->rule->linger_ns;
 	if (conn->server ? conn->endpoint->n_listeners == 0 || conn->engine->stopping
-			 : conn->engine->now_ns - conn->idle_since_ns >= conn->rule->linger_ns)
+			 : conn->engine->now_ns - conn->idle_since_ns >= linger)
 		qs_conn_close_idle(conn);
 }

@@ -47,6 +47,7 @@ struct qs_conn {
 	unsigned n_paths;
 	char sni[256];
 	struct qs_cid_entry *cids;
+	const uint8_t *reset_secret; /* QS_TLS_RESET_SECRET octets; the engine's or the creds' */
 	struct qs_request_list waiting; /* client: connects that want a stream here */
 	unsigned n_waiting;
 	struct qs_stream_list streams, ready; /* ready: want to write */

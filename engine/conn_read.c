@@ -33,9 +33,9 @@ static int cb_new_cid(ngtcp2_conn *quic, ngtcp2_cid *cid, uint8_t *token, size_t
 
 	(void)quic;
 	(void)len;
-	if (qs_conn_cid_new(conn, cid) < 0 || ngtcp2_crypto_generate_stateless_reset_token(
-						      token, conn->engine->reset_secret,
-						      sizeof(conn->engine->reset_secret), cid) != 0)
+	if (qs_conn_cid_new(conn, cid) < 0 ||
+	    ngtcp2_crypto_generate_stateless_reset_token(token, conn->reset_secret,
+							 QS_TLS_RESET_SECRET, cid) != 0)
 		return NGTCP2_ERR_CALLBACK_FAILURE;
 	return 0;
 }

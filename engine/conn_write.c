@@ -263,6 +263,10 @@ static void set_timer(struct qs_conn *conn)
 {
 	uint64_t expiry = ngtcp2_conn_get_expiry(conn->quic);
 
+	/* With a train waiting for the kernel nothing can be done for what is due. */
+	if (conn->pending != NULL && expiry < conn->engine->now_ns + QS_MSEC)
+		expiry = conn->engine->now_ns + QS_MSEC;
+
 	if (expiry == UINT64_MAX)
 		qs_timer_clear(&conn->engine->timers, &conn->timer);
 	else

@@ -151,19 +151,19 @@ static void client_event(struct qs_source *source, uint32_t events)
 	client_end(client);
 }
 
-void qs_request_accept_control(struct qs_source *source, uint32_t events)
+static bool accept_one(struct qs_engine *engine)
 {
-	struct qs_engine *engine = qs_container(source, struct qs_engine, control_source);
-	int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept4(engine->control_source.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct client *client;
 
-	(void)events;
-	if (fd < 0)
-		return;
+	if (fd < 0) {
+		qs_engine_deafen(engine);
+		return false;
+	}
 	client = engine->n_controls < CLIENTS_MAX ? calloc(1, sizeof(*client)) : NULL;
 	if (client == NULL) {
 		close(fd);
-		return;
+		return true;
 	}
 	client->engine = engine;
 	client->source = (struct qs_source){.fd = fd, .fn = client_event};
@@ -172,4 +172,14 @@ void qs_request_accept_control(struct qs_source *source, uint32_t events)
 	if (qs_source_add(engine, &client->source, EPOLLIN) < 0 ||
 	    qs_timer_set(&engine->timers, &client->timer, engine->now_ns + CLIENT_NS) < 0)
 		client_end(client);
+	return true;
+}
+
+void qs_request_accept_control(struct qs_source *source, uint32_t events)
+{
+	struct qs_engine *engine = qs_container(source, struct qs_engine, control_source);
+
+	(void)events;
+	while (accept_one(engine))
+		;
 }

@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <gnutls/crypto.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,13 +37,18 @@ static void reset_stateless(struct qs_endpoint *endpoint, const struct qs_udp_tr
 	struct qs_engine *engine = endpoint->engine;
 	uint8_t packet[64], token[NGTCP2_STATELESS_RESET_TOKENLEN], noise[24];
 	struct qs_udp_train answer = *train;
+	const uint8_t *secret = engine->reset_secret;
 	struct qs_cid_fields fields;
+	char text[512];
 	ngtcp2_ssize n;
 	ngtcp2_cid cid;
 
 	if (len <= sizeof(noise) + sizeof(token) + 1 ||
-	    qs_cid_decode(vc->dcid, vc->dcidlen, &fields) < 0 ||
-	    fields.generation != engine->generation)
+	    qs_cid_decode(vc->dcid, vc->dcidlen, &fields) < 0)
+		return;
+	if (endpoint->server)
+		secret = qs_tls_creds_reset_secret(qs_engine_creds(engine, endpoint->rule, text));
+	else if (fields.generation != engine->generation)
 		return;
 	if (engine->now_ns - engine->resets_since_ns > QS_NSEC) {
 		engine->resets_since_ns = engine->now_ns;
@@ -51,8 +57,8 @@ static void reset_stateless(struct qs_endpoint *endpoint, const struct qs_udp_tr
 	if (engine->n_resets++ >= RESETS_A_SECOND)
 		return;
 	ngtcp2_cid_init(&cid, vc->dcid, vc->dcidlen);
-	if (ngtcp2_crypto_generate_stateless_reset_token(token, engine->reset_secret,
-							 sizeof(engine->reset_secret), &cid) != 0 ||
+	if (ngtcp2_crypto_generate_stateless_reset_token(token, secret, QS_TLS_RESET_SECRET,
+							 &cid) != 0 ||
 	    gnutls_rnd(GNUTLS_RND_NONCE, noise, sizeof(noise)) != 0)
 		return;
 	n = ngtcp2_pkt_write_stateless_reset(packet, sizeof(packet), token, noise, sizeof(noise));
@@ -262,6 +268,7 @@ static int endpoint_open(struct qs_engine *engine, const struct qs_addr *address
 	}
 	endpoint->engine = engine;
 	endpoint->server = server;
+	endpoint->lock_fd = -1;
 	endpoint->address = *address;
 	endpoint->mark = options->mark;
 	snprintf(endpoint->device, sizeof(endpoint->device), "%s",
@@ -317,16 +324,41 @@ int qs_endpoint_client(struct qs_engine *engine, int family, const struct qs_add
 	return client_open(engine, &address, &options, out);
 }
 
+/*
+ * Server sockets have SO_REUSEPORT, so that a restarted server can bind while sockets of old connections live (see
+ * qs_endpoint_retire). So the kernel would let two engines share an address and split its datagrams: an abstract name
+ * (as UDP addresses, one a network namespace) is what only one can have. Returns the descriptor or -errno.
+ */
+static int lock_address(const struct qs_addr *address)
+{
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), n, rv;
+
+	if (fd < 0)
+		return -errno;
+	n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "quicshim/udp/%u/",
+		     address->port);
+	for (size_t i = 0; i < (address->family == AF_INET ? 4u : 16u); i++)
+		n += snprintf(name.sun_path + 1 + n, sizeof(name.sun_path) - 1 - (size_t)n, "%02x",
+			      address->ip[i]);
+	if (bind(fd, (struct sockaddr *)&name,
+		 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0)
+		return fd;
+	rv = -errno;
+	close(fd);
+	return rv;
+}
+
 int qs_endpoint_server(struct qs_engine *engine, const struct qs_addr *address,
 		       const struct qs_rule *rule, struct qs_endpoint **out)
 {
-	struct qs_udp_options options = {0};
+	struct qs_udp_options options = {.reuseport = true};
 	struct qs_endpoint *endpoint;
-	int rv;
+	int rv, lock;
 
 	TAILQ_FOREACH(endpoint, &engine->endpoints, link)
 	{
-		if (endpoint->server &&
+		if (endpoint->server && endpoint->lock_fd >= 0 &&
 		    memcmp(&endpoint->address, address, sizeof(*address)) == 0) {
 			/* Several listening sockets of one program (SO_REUSEPORT) share it; another
 			 * rule can't. */
@@ -336,10 +368,57 @@ int qs_endpoint_server(struct qs_engine *engine, const struct qs_addr *address,
 			return 0;
 		}
 	}
+	lock = lock_address(address);
+	if (lock < 0)
+		return lock;
 	rv = endpoint_open(engine, address, &options, true, out);
-	if (rv == 0)
-		(*out)->rule = rule;
-	return rv;
+	if (rv < 0) {
+		close(lock);
+		return rv;
+	}
+	(*out)->rule = rule;
+	(*out)->lock_fd = lock;
+	return 0;
+}
+
+static void move_to_own_socket(struct qs_conn *conn)
+{
+	struct qs_udp_options options = {.reuseport = true};
+	struct qs_endpoint *old = conn->endpoint, *own;
+	struct sockaddr_storage peer;
+	socklen_t len = qs_addr_to_sockaddr(&conn->peer, conn->peer.family, &peer);
+
+	if (endpoint_open(conn->engine, &conn->local, &options, true, &own) < 0)
+		return;
+	own->rule = old->rule;
+	if (connect(own->udp.fd, (struct sockaddr *)&peer, len) < 0) {
+		qs_endpoint_release(own);
+		return;
+	}
+	conn->endpoint = own;
+	own->n_conns = 1;
+	old->n_conns--;
+	if (conn->pending != NULL) {
+		own->want_out = true;
+		qs_source_modify(conn->engine, &own->source, EPOLLIN | EPOLLOUT);
+	}
+}
+
+void qs_endpoint_retire(struct qs_endpoint *endpoint)
+{
+	struct qs_conn *conn, *next;
+
+	for (conn = TAILQ_FIRST(&endpoint->engine->conns); conn != NULL; conn = next) {
+		next = TAILQ_NEXT(conn, link_all);
+		if (conn->endpoint != endpoint)
+			continue;
+		if (conn->n_streams > 0 && conn->state != QS_CONNECTION_CLOSING) {
+			move_to_own_socket(conn);
+			continue;
+		}
+		qs_conn_close_idle(conn);
+		qs_conn_drop(conn, 0);
+	}
 }
 
 static void endpoint_grave(struct qs_grave *grave)
@@ -351,7 +430,7 @@ void qs_endpoint_release(struct qs_endpoint *endpoint)
 {
 	struct qs_engine *engine = endpoint->engine;
 
-	if (endpoint->n_listeners > 0 || endpoint->n_conns > 0)
+	if (endpoint->n_listeners > 0 || endpoint->n_conns > 0 || endpoint->source.fd < 0)
 		return;
 	engine->totals.datagrams_sent += endpoint->udp.sent_datagrams;
 	engine->totals.datagrams_received += endpoint->udp.received_datagrams;
@@ -359,6 +438,8 @@ void qs_endpoint_release(struct qs_endpoint *endpoint)
 	TAILQ_REMOVE(&engine->endpoints, endpoint, link);
 	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, endpoint->source.fd, NULL);
 	endpoint->source.fd = -1;
+	if (endpoint->lock_fd >= 0)
+		close(endpoint->lock_fd);
 	qs_udp_close(&endpoint->udp);
 	qs_engine_bury(engine, &endpoint->grave, endpoint_grave);
 }

@@ -64,6 +64,17 @@ void qs_source_close(struct qs_engine *engine, struct qs_source *source)
 	source->fd = -1;
 }
 
+void qs_engine_deafen(struct qs_engine *engine)
+{
+	if ((errno != EMFILE && errno != ENFILE) || engine->deafened || engine->stopping)
+		return;
+	qs_log("no descriptors are left: requests wait");
+	engine->deafened = true;
+	qs_source_modify(engine, &engine->stream_source, 0);
+	qs_source_modify(engine, &engine->control_source, 0);
+	qs_source_modify(engine, &engine->status_source, 0);
+}
+
 void qs_engine_bury(struct qs_engine *engine, struct qs_grave *grave,
 		    void (*fn)(struct qs_grave *grave))
 {
@@ -155,6 +166,12 @@ static void sweep(struct qs_timer *timer, uint64_t now_ns)
 	struct qs_engine *engine = qs_container(timer, struct qs_engine, sweep);
 	struct qs_conn *conn, *next_conn;
 
+	if (engine->deafened) {
+		engine->deafened = false;
+		qs_source_modify(engine, &engine->stream_source, EPOLLIN);
+		qs_source_modify(engine, &engine->control_source, EPOLLIN);
+		qs_source_modify(engine, &engine->status_source, EPOLLIN);
+	}
 	qs_listener_probe_all(engine);
 	for (conn = TAILQ_FIRST(&engine->conns); conn != NULL; conn = next_conn) {
 		next_conn = TAILQ_NEXT(conn, link_all);
@@ -230,7 +247,8 @@ int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity,
 	engine->now_ns = engine->started_ns = engine->active_ns = clock_ns();
 	engine->sweep.fn = sweep;
 	engine->backlog_timer.fn = qs_listener_retry;
-	raise_limit();
+	if (!thread) /* a thread shares the app's limits */
+		raise_limit();
 	engine->epfd = epoll_create1(EPOLL_CLOEXEC);
 	rv = engine->epfd < 0 ? -errno : 0;
 	if (rv == 0 && (getrandom(engine->reset_secret, sizeof(engine->reset_secret), 0) < 0 ||
@@ -364,6 +382,7 @@ static void shut_door(struct qs_engine *engine)
 	engine->stopping = true;
 	shutdown(engine->stream_source.fd, SHUT_RD);
 	shutdown(engine->control_source.fd, SHUT_RD);
+	engine->active_ns = engine->now_ns;
 	qs_request_accept_stream(&engine->stream_source, 0);
 	qs_request_accept_control(&engine->control_source, 0);
 	qs_source_close(engine, &engine->control_source);
@@ -384,7 +403,8 @@ void qs_engine_run(struct qs_engine *engine)
 		} else if (engine->stopping) {
 			return;
 		} else if (!engine->thread &&
-			   engine->now_ns - engine->active_ns > linger_ns(engine)) {
+			   (engine->ending ||
+			    engine->now_ns - engine->active_ns > linger_ns(engine))) {
 			shut_door(engine);
 		}
 	}

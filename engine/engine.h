@@ -10,6 +10,7 @@
 #include "timer.h"
 #include "udp.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -48,6 +49,8 @@ struct qs_engine {
 	struct qs_identity identity;
 	bool thread; /* placement */
 	bool stopping;
+	volatile sig_atomic_t ending; /* SIGTERM came: serve what there is, take nothing new */
+	bool deafened; /* no descriptors are left: our listening sockets wait for the sweep */
 	int epfd;
 	uint64_t now_ns; /* CLOCK_MONOTONIC, read once a turn; never goes back */
 	uint64_t started_ns;
@@ -59,7 +62,7 @@ struct qs_engine {
 	struct qs_tls_creds **creds; /* one a rule, loaded on demand */
 	char policy_fault[512];
 	char program[32]; /* of the process that started us */
-	uint8_t reset_secret[32]; /* stateless reset tokens */
+	uint8_t reset_secret[32]; /* stateless reset tokens of client connections */
 	uint16_t generation; /* in our connection IDs */
 
 	struct qs_source stream_source; /* listeners of our three sockets */
@@ -104,6 +107,8 @@ int qs_source_add(struct qs_engine *engine, struct qs_source *source, uint32_t e
 int qs_source_modify(struct qs_engine *engine, struct qs_source *source, uint32_t events);
 /* Removes it from the set and closes the descriptor. */
 void qs_source_close(struct qs_engine *engine, struct qs_source *source);
+/* accept() on one of our sockets found no descriptor: they rest until the next sweep. */
+void qs_engine_deafen(struct qs_engine *engine);
 /* Calls fn(grave) at the end of this turn. */
 void qs_engine_bury(struct qs_engine *engine, struct qs_grave *grave,
 		    void (*fn)(struct qs_grave *grave));

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The libraries' failed assertions come here, since the program's symbols stand before libc's
@@ -57,9 +58,28 @@ static int clean_descriptors(void)
 	return 0;
 }
 
+static struct qs_engine engine;
+
+/* Drain and end: the app's own shutdown may come by the same signal, and must find its streams served. */
+static void on_term(int sig)
+{
+	(void)sig;
+	engine.ending = 1;
+}
+
+static void set_signals(void)
+{
+	struct sigaction term = {.sa_handler = on_term};
+
+	sigaction(SIGTERM, &term, NULL);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+}
+
 int main(void)
 {
-	static struct qs_engine engine;
 	const char *text = getenv(QS_ENGINE_ENV), *policy = getenv("QUICSHIM_POLICY");
 	struct qs_identity identity;
 	int rv;
@@ -72,7 +92,8 @@ int main(void)
 	prctl(PR_SET_NAME, "quicshim");
 	prctl(PR_SET_TIMERSLACK,
 	      1000); /* ns; the default of 50 us is longer than the pacer's gaps */
-	signal(SIGPIPE, SIG_IGN);
+	umask(0077); /* the app's may leave us no right to our own files */
+	set_signals();
 	qs_log_open(getenv("QUICSHIM_LOG"));
 	rv = qs_engine_init(&engine, &identity, false, QS_HELPER_STREAM_FD, QS_HELPER_CONTROL_FD,
 			    policy);

@@ -36,9 +36,7 @@
 #endif
 #define BACKLOG_NS (10 * QS_NSEC) /* then a stream whose listener's queue stays full is refused */
 #define RETRY_NS (2 * QS_MSEC)
-#define BIND_TRIES                                                                                 \
-	30 /* of 10 ms: the engine of a server that just ended may not have let go of the port yet \
-	    */
+#define BACKLOG_MAX 1024u /* streams that wait for one listener's full queue */
 
 static socklen_t path_address(const struct qs_listener *listener, struct sockaddr_un *out)
 {
@@ -160,16 +158,12 @@ static int open_endpoints(struct qs_listener *listener)
 	unsigned n = endpoint_addresses(listener, addresses);
 
 	for (unsigned i = 0; i < n; i++) {
-		int rv = -EADDRINUSE;
+		int rv;
 
 		if (!may_share(listener, &addresses[i]))
 			return -EADDRINUSE;
-		for (int k = 0; k < BIND_TRIES && rv == -EADDRINUSE; k++) {
-			if (k > 0)
-				nanosleep(&(struct timespec){.tv_nsec = 10 * (long)QS_MSEC}, NULL);
-			rv = qs_endpoint_server(listener->engine, &addresses[i], listener->rule,
-						&listener->endpoints[i]);
-		}
+		rv = qs_endpoint_server(listener->engine, &addresses[i], listener->rule,
+					&listener->endpoints[i]);
 		if (rv < 0)
 			return rv;
 		listener->endpoints[i]->n_listeners++;
@@ -295,6 +289,8 @@ void qs_listener_free(struct qs_listener *listener)
 	for (int i = 0; i < 2; i++) {
 		if (listener->endpoints[i] != NULL) {
 			listener->endpoints[i]->n_listeners--;
+			if (listener->endpoints[i]->n_listeners == 0)
+				qs_endpoint_retire(listener->endpoints[i]);
 			qs_endpoint_release(listener->endpoints[i]);
 		}
 	}
@@ -441,7 +437,10 @@ void qs_listener_deliver(struct qs_conn *conn, int64_t stream_id)
 	qs_stream_attach(stream, conn, stream_id, &local, &conn->peer);
 	ngtcp2_conn_set_stream_user_data(conn->quic, stream_id, stream);
 	rv = try_deliver(stream);
+	if (rv == -EAGAIN && listener->n_backlog >= BACKLOG_MAX)
+		rv = -ECONNREFUSED;
 	if (rv == -EAGAIN) {
+		listener->n_backlog++;
 		stream->in_backlog = true;
 		stream->backlog_until_ns = engine->now_ns + BACKLOG_NS;
 		TAILQ_INSERT_TAIL(&engine->backlog, stream, backlog_link);
@@ -462,11 +461,16 @@ void qs_listener_retry(struct qs_timer *timer, uint64_t now_ns)
 	struct qs_stream *stream, *next;
 
 	for (stream = TAILQ_FIRST(&engine->backlog); stream != NULL; stream = next) {
-		int rv = try_deliver(stream);
+		struct qs_listener *listener = stream->listener;
+		/* One full queue is asked once a pass, however many streams wait for it. */
+		int rv = listener->full_ns == now_ns ? -EAGAIN : try_deliver(stream);
 
 		next = TAILQ_NEXT(stream, backlog_link);
+		if (rv == -EAGAIN)
+			listener->full_ns = now_ns;
 		if (rv == -EAGAIN && now_ns < stream->backlog_until_ns)
 			continue;
+		listener->n_backlog--;
 		TAILQ_REMOVE(&engine->backlog, stream, backlog_link);
 		stream->in_backlog = false;
 		if (rv == 0) {

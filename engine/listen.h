@@ -18,6 +18,7 @@ struct qs_endpoint {
 	uint32_t mark;
 	char device[16];
 	const struct qs_rule *rule; /* server */
+	int lock_fd; /* server: the name that keeps others of us off this address; -1 */
 	unsigned n_listeners, n_conns;
 };
 
@@ -36,6 +37,8 @@ struct qs_listener {
 	int32_t pid;
 	uint32_t slot; /* says the address, and keeps the options */
 	uint64_t accepted, refused;
+	uint64_t full_ns; /* when its queue was last found full */
+	unsigned n_backlog; /* streams that wait for it */
 };
 
 /* A listen() of an app: takes tcp_fd. On success *out_fd is the AF_UNIX listener that the app gets
@@ -58,6 +61,11 @@ int qs_endpoint_client(struct qs_engine *engine, int family, const struct qs_add
 /* Opens or shares the server endpoint. 0 or -errno. */
 int qs_endpoint_server(struct qs_engine *engine, const struct qs_addr *address,
 		       const struct qs_rule *rule, struct qs_endpoint **out);
+/*
+ * Its last listener is gone, but connections live on: each gets a socket of its own, connected to its peer, which the
+ * kernel prefers, and the address is free for the next server. Release follows.
+ */
+void qs_endpoint_retire(struct qs_endpoint *endpoint);
 void qs_endpoint_release(struct qs_endpoint *endpoint); /* after n_listeners or n_conns went down */
 /* Sends; keeps in conn->pending what the kernel has no room for. True if all went. */
 bool qs_endpoint_send(struct qs_endpoint *endpoint, struct qs_conn *conn,

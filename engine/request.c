@@ -65,10 +65,10 @@ static void set_mark(int fd, const struct qs_mark *mark)
 	setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &value, sizeof(value));
 }
 
+/* Never by force: what the app asks for is bounded as if it had asked the kernel. */
 static void set_sndbuf(int fd, int octets)
 {
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &octets, sizeof(octets)) < 0)
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &octets, sizeof(octets));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &octets, sizeof(octets));
 }
 
 void qs_request_fail(struct qs_request *request, int error, const char *reason)
@@ -276,6 +276,19 @@ void qs_request_route(struct qs_request *request)
 	qs_conn_dirty(conn);
 }
 
+/*
+ * A mark routes around policies and needs a privilege, which we may have and the app not: its own socket, to which the
+ * shim has copied the mark, shows whether the kernel gave it leave.
+ */
+static bool may_mark(const struct qs_request *request)
+{
+	uint32_t mark = 0;
+	socklen_t len = sizeof(mark);
+
+	getsockopt(request->app_fd, SOL_SOCKET, SO_MARK, &mark, &len);
+	return request->req->mark == 0 || request->req->mark == mark;
+}
+
 static void decide(struct qs_request *request)
 {
 	struct qs_connect_req *req = request->req;
@@ -293,6 +306,10 @@ static void decide(struct qs_request *request)
 				request->engine->policy != NULL
 					? "the engine's policy has no rule for this"
 					: request->engine->policy_fault);
+		return;
+	}
+	if (!may_mark(request)) {
+		qs_request_fail(request, EACCES, "SO_MARK was not set with the kernel's leave");
 		return;
 	}
 	qs_request_route(request);
@@ -395,12 +412,14 @@ void qs_request_accept_stream(struct qs_source *source, uint32_t events)
 	struct qs_engine *engine = qs_container(source, struct qs_engine, stream_source);
 
 	(void)events;
-	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+	for (int i = 0; i < ACCEPTS_A_TURN || engine->stopping; i++) {
 		int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		struct qs_request *request;
 
-		if (fd < 0)
+		if (fd < 0) {
+			qs_engine_deafen(engine);
 			return;
+		}
 		request = engine->n_requests < REQUESTS_MAX ? request_new(engine, fd) : NULL;
 		if (request == NULL ||
 		    qs_source_add(engine, &request->source, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0) {

@@ -246,8 +246,10 @@ void qs_show_accept(struct qs_source *source, uint32_t events)
 	struct viewer *viewer = NULL;
 
 	(void)events;
-	if (fd < 0)
+	if (fd < 0) {
+		qs_engine_deafen(engine);
 		return;
+	}
 	if (!qs_engine_may(engine, fd, NULL))
 		engine->totals.requests_refused++;
 	else if (n_viewers < CLIENTS_MAX)

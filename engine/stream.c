@@ -127,6 +127,8 @@ static void stream_free(struct qs_stream *stream)
 		TAILQ_REMOVE(&engine->readable, stream, readable_link);
 	if (stream->in_flush)
 		TAILQ_REMOVE(&engine->flush, stream, flush_link);
+	if (stream->in_backlog && stream->listener != NULL)
+		stream->listener->n_backlog--;
 	if (stream->in_backlog)
 		TAILQ_REMOVE(&engine->backlog, stream, backlog_link);
 	if (stream->source.fd >= 0)
@@ -270,6 +272,7 @@ static ssize_t app_read(struct qs_stream *stream, void *buf, size_t size)
 	/* The kernel reads no further than the piece that brought descriptors: the filler is the
 	 * last byte. */
 	stream->filler = false;
+	stream->reread = true; /* what came behind it is still there */
 	return n == 1 ? READ_AGAIN : n - 1;
 }
 
@@ -322,8 +325,11 @@ void qs_stream_pull(struct qs_stream *stream)
 		bool taken = false;
 		ssize_t n;
 
-		if (chunk == NULL)
+		if (chunk == NULL) {
+			app_reset(stream);
 			return;
+		}
+		stream->reread = false;
 		n = app_read(stream, chunk->data, QS_CHUNK_BIG);
 		if (n > 0 && !tx_keep(stream, chunk, (size_t)n, &taken))
 			n = NO_MEMORY;
@@ -338,7 +344,7 @@ void qs_stream_pull(struct qs_stream *stream)
 				qs_conn_stream_ready(stream->conn, stream);
 			/* A short read means that the kernel has no more: a later write is a new
 			 * edge. An end is none. */
-			if ((size_t)n < QS_CHUNK_BIG && !stream->end_seen)
+			if ((size_t)n < QS_CHUNK_BIG && !stream->end_seen && !stream->reread)
 				stream->readable = false;
 		} else if (n == 0) {
 			app_ended(stream);
@@ -436,6 +442,8 @@ void qs_stream_acked(struct qs_stream *stream, uint64_t end)
 		}
 		qs_chunk_free(stream->engine, chunk);
 	}
+	if (stream->orphan_ns != 0)
+		stream->orphan_ns = stream->engine->now_ns; /* it goes on */
 	atomic_store_explicit(&stream_slot(stream)->acked_bytes, stream->tx_acked,
 			      memory_order_relaxed);
 }
@@ -514,8 +522,11 @@ void qs_stream_received(struct qs_stream *stream, const uint8_t *data, size_t le
 			len -= (size_t)n;
 		}
 	}
-	if (!rx_keep(stream, data, len))
-		stream->app_gone = true; /* no memory: the flush below resets it */
+	if (!rx_keep(stream, data, len)) {
+		qs_stream_fail(stream, ECONNRESET,
+			       QS_APP_RESET); /* no memory: nothing may be missing in the middle */
+		return;
+	}
 	qs_stream_push_later(stream);
 }
 
@@ -684,6 +695,6 @@ void qs_stream_fail(struct qs_stream *stream, int error, uint64_t code)
 void qs_stream_sweep(struct qs_stream *stream)
 {
 	if (stream->orphan_ns != 0 && stream->conn != NULL &&
-	    stream->engine->now_ns - stream->orphan_ns > ORPHAN_NS && unsent(stream) == 0)
+	    stream->engine->now_ns - stream->orphan_ns > ORPHAN_NS)
 		qs_stream_fail(stream, 0, QS_APP_RESET);
 }

@@ -41,6 +41,7 @@ struct qs_stream {
 	bool announce; /* an empty STREAM frame is due */
 	bool readable; /* the kernel may have more from the app */
 	bool filler; /* a byte with a descriptor may come (a connect that waits) */
+	bool reread; /* a short read was no sign of an empty queue */
 	bool filler_due; /* it will come, unless the wait was interrupted */
 	bool app_eof; /* the app sends no more: FIN after tx_taken */
 	bool fin_written;

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Written by qs_engine_start_thread before the thread starts, read by it until `ready`. */
@@ -49,7 +50,8 @@ static int own_table(int *stream_fd, int *control_fd)
 		if (open("/dev/null", O_RDWR | O_CLOEXEC) != fd)
 			return -EMFILE;
 	}
-	unshare(CLONE_FS); /* the app's chroot and chdir are not ours, where the kernel permits */
+	if (unshare(CLONE_FS) == 0)
+		umask(0077); /* the app's chroot and chdir are not ours, where the kernel permits */
 	return 0;
 }
 

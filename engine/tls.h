@@ -35,6 +35,10 @@ int qs_tls_creds_new(const struct qs_rule *rule, struct qs_tls_creds **out,
 		     struct qs_tls_error *error);
 
 /* One more reference; returns `creds`. Any thread. */
+/* What the stateless reset tokens of a listen rule's connections are made from: it follows from the private key, so that the
+ * next engine that serves the rule can end the connections of one that died (RFC 9000, 10.3.2). Lives with the creds. */
+#define QS_TLS_RESET_SECRET 32
+const uint8_t *qs_tls_creds_reset_secret(const struct qs_tls_creds *creds);
 struct qs_tls_creds *qs_tls_creds_ref(struct qs_tls_creds *creds);
 
 /* Gives up a reference. NULL is allowed. Any thread. */

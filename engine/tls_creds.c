@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <gnutls/crypto.h>
 #include <gnutls/x509.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -151,6 +152,7 @@ static int load_identity(struct qs_tls_creds *creds, const char *cert_path, cons
 			 struct qs_tls_error *error)
 {
 	static const char cert_what[] = "certificate", key_what[] = "private key";
+	static const char reset_label[] = "quicshim stateless reset";
 	gnutls_datum_t cert = {NULL, 0}, key = {NULL, 0};
 	gnutls_x509_crt_t *chain = NULL;
 	gnutls_x509_privkey_t private = NULL;
@@ -196,6 +198,11 @@ static int load_identity(struct qs_tls_creds *creds, const char *cert_path, cons
 	if (rv < 0)
 		goto out;
 
+	if (gnutls_hmac_fast(GNUTLS_MAC_SHA256, key.data, key.size, reset_label,
+			     sizeof(reset_label) - 1, creds->reset_secret) < 0) {
+		ret = no_memory(error);
+		goto out;
+	}
 	rv = gnutls_certificate_set_x509_key(creds->cert, chain, (int)n_chain, private);
 	if (rv == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
 		ret = refuse(error, "%s: the private key does not match the certificate %s",
@@ -240,6 +247,11 @@ static int load_trust(struct qs_tls_creds *creds, const char *path, const char *
 		ret = refuse_certificate(error, path, what, &file, rv);
 	free_file(&file);
 	return ret;
+}
+
+const uint8_t *qs_tls_creds_reset_secret(const struct qs_tls_creds *creds)
+{
+	return creds->reset_secret;
 }
 
 int qs_tls_creds_new(const struct qs_rule *rule, struct qs_tls_creds **out,

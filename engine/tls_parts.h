@@ -14,6 +14,7 @@ struct qs_tls_creds {
 	gnutls_priority_t priority; /* [I] */
 	bool listen; /* [I] */
 	bool require_client; /* [I] listen: clients must show a certificate */
+	uint8_t reset_secret[QS_TLS_RESET_SECRET]; /* [I] */
 };
 
 /* The guard's gnutls_handshake_secret_func. */

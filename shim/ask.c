@@ -11,6 +11,8 @@
 
 #define PATIENCE_MS 2000 /* while another process starts or ends the engine */
 #define PAUSE_MS 2
+#define SPAWNS_MAX                                                                                 \
+	3 /* the name is bound before the engine is started: one is enough unless it dies */
 #define LISTEN_WAIT_S 15 /* keys are read and ports bound meanwhile */
 #define PAGES_WAIT_S 1
 
@@ -40,6 +42,8 @@ int qs_ask_connect(int sock, enum qs_channel channel, bool start)
 	struct sockaddr_un name;
 	socklen_t len = qs_control_address(&name, qs_state.identity.id, channel);
 
+	unsigned spawned = 0;
+
 	for (unsigned waited = 0;; waited += PAUSE_MS) {
 		int rc = qs_sys_connect(sock, &name, len);
 
@@ -50,6 +54,13 @@ int qs_ask_connect(int sock, enum qs_channel channel, bool start)
 		if (rc == -ECONNREFUSED) {
 			if (!start)
 				return rc;
+			if (spawned++ >= SPAWNS_MAX) {
+				qs_complain("%1",
+					    "the engine ends as soon as it is started; "
+					    "QUICSHIM_LOG=FILE may tell why",
+					    "");
+				return -ECONNREFUSED;
+			}
 			rc = qs_spawn_engine();
 			if (rc == 0)
 				continue;

@@ -37,6 +37,8 @@
  */
 
 #define ATTEMPTS 3 /* an engine that is just ending takes the connect and drops it */
+#define CROWD_MS 2000
+#define CROWD_PAUSE_MS 2
 #define SNDBUF_USUAL 212992 /* the kernel's default */
 #define IN6_LEN_MIN 24 /* without sin6_scope_id, as the kernel takes it */
 
@@ -218,7 +220,13 @@ static int send_header(int fresh, struct qs_connect_req *req)
 		req->total += req->sndbuf / 4;
 	}
 	qs_sys_setsockopt(fresh, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	rc = qs_ask_send_fd(fresh, req, sizeof(*req), fresh, MSG_DONTWAIT);
+	/* The kernel bounds the descriptors that a user has in flight: the engine takes them from there soon. */
+	for (unsigned waited = 0;; waited += CROWD_PAUSE_MS) {
+		rc = qs_ask_send_fd(fresh, req, sizeof(*req), fresh, MSG_DONTWAIT);
+		if (rc != -ETOOMANYREFS || waited >= CROWD_MS)
+			break;
+		qs_sys_pause_ms(CROWD_PAUSE_MS);
+	}
 	for (uint32_t left = req->total - sizeof(*req); rc >= 0 && left > 0; left -= (uint32_t)rc)
 		rc = qs_ask_send_fd(fresh, zeros, left < sizeof(zeros) ? left : sizeof(zeros), -1,
 				    MSG_DONTWAIT);
@@ -251,7 +259,7 @@ static int make_socket(int fd, int flags, struct qs_connect_req *req)
 		if (rc != -EPIPE && rc != -ECONNRESET)
 			break;
 	}
-	return rc == -EAGAIN ? -ENOBUFS : rc;
+	return rc == -EAGAIN || rc == -ETOOMANYREFS ? -ENOBUFS : rc;
 }
 
 static void fill_request(int fd, struct qs_connect_req *req, const struct target *target)

@@ -24,6 +24,8 @@
  * as it was, and listen() gives the engine's errno.
  */
 
+#define IN_USE_TRIES 15
+#define IN_USE_PAUSE_MS 20
 #define REBIND_TRIES 200
 #define REBIND_PAUSE_MS 5
 #define FIRST_INHERITED 3 /* SD_LISTEN_FDS_START */
@@ -72,7 +74,13 @@ static int start(int fd, int backlog)
 
 	qs_option_collect(fd, &req.options);
 	qs_state_activate();
-	rc = qs_ask(&req, fd, &reply, fds, 3, true);
+	/* The engine of a server that just ended may not have given the port back yet. */
+	for (unsigned i = 0;; i++) {
+		rc = qs_ask(&req, fd, &reply, fds, 3, true);
+		if (rc < 0 || reply.error != EADDRINUSE || i >= IN_USE_TRIES)
+			break;
+		qs_sys_pause_ms(IN_USE_PAUSE_MS);
+	}
 	if (rc < 0) {
 		qs_complain("listen: %1", "the engine does not answer", "");
 		return fail(rc == -EMFILE || rc == -ENFILE ? EMFILE : EACCES);
@@ -136,7 +144,7 @@ static const struct qs_rule *find_rule(int fd)
 
 void qs_listen_inherited(void)
 {
-	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	const char *pid = secure_getenv("LISTEN_PID"), *count = secure_getenv("LISTEN_FDS");
 	int n;
 
 	if (!pid || !count || strtol(pid, NULL, 10) != (long)qs_raw(SYS_getpid, 0, 0, 0, 0))

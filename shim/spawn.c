@@ -78,7 +78,7 @@ void qs_spawn_init(void)
 		void (*function)(void);
 		void *data;
 	} here = {.function = qs_spawn_init};
-	const char *log = getenv("QUICSHIM_LOG");
+	const char *log = secure_getenv("QUICSHIM_LOG");
 	char *slash;
 
 	if (dladdr(here.data, &info) && info.dli_fname)

@@ -169,7 +169,7 @@ void qs_state_init(void)
 		return;
 	qs_real_bind();
 	load();
-	text = getenv(QS_ENGINE_ENV);
+	text = secure_getenv(QS_ENGINE_ENV);
 	if (text && qs_identity_parse(text, &qs_state.identity) == 0) {
 		qs_state.has_identity = true;
 		qs_state_activate();
