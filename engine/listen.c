@@ -101,6 +101,19 @@ static bool is_v6only(int fd)
 	return getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, &len) < 0 || on;
 }
 
+/* A v4-mapped address is IPv4 on the wire. */
+static void unmap(struct qs_addr *addr)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	uint8_t ip[4];
+
+	if (addr->family != AF_INET6 || memcmp(addr->ip, mapped, sizeof(mapped)) != 0)
+		return;
+	memcpy(ip, addr->ip + 12, sizeof(ip));
+	*addr = (struct qs_addr){.family = AF_INET, .port = addr->port};
+	memcpy(addr->ip, ip, sizeof(ip));
+}
+
 /* Which UDP addresses serve this listener: one, or two for a dual-stack one. */
 static unsigned endpoint_addresses(const struct qs_listener *listener, struct qs_addr out[2])
 {
@@ -115,6 +128,7 @@ static unsigned endpoint_addresses(const struct qs_listener *listener, struct qs
 				      sizeof(rule->endpoint));
 	else if (rule->endpoint_any)
 		memset(out[0].ip, 0, sizeof(out[0].ip));
+	unmap(&out[0]);
 	out[0].port = rule->endpoint_port ? rule->endpoint_port : listener->address.port;
 	for (size_t i = 0; i < sizeof(out[0].ip); i++)
 		any = any && out[0].ip[i] == 0;

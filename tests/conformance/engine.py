@@ -10,7 +10,8 @@ import time
 import kit
 
 ID = os.urandom(8).hex()
-ENGINES = {"server": ID[:-1] + "1", "client": ID[:-1] + "2", "squatted": ID[:-1] + "3"}
+ENGINES = {"server": ID[:-1] + "1", "client": ID[:-1] + "2", "squatted": ID[:-1] + "3",
+           "old": ID[:-1] + "4", "new": ID[:-1] + "5", "talk1": ID[:-1] + "6", "talk2": ID[:-1] + "7"}
 SERVER = """
 import socket, sys
 l = socket.socket(); l.bind(("127.0.0.1", 0)); l.listen(5)
@@ -101,6 +102,68 @@ def squatted(policy):
     kit.check("and the stranger hears nothing", os.waitpid(stranger, 0)[1] == 0)
 
 
+SESSION = """
+import os, socket, sys
+l = socket.socket()
+l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+l.bind(("127.0.0.1", int(sys.argv[1])))
+l.listen(5)
+print(l.getsockname()[1], flush=True)
+c, _ = l.accept()
+l.close()
+if os.fork() == 0:  # the session lives on when the server is gone
+    c.sendall(sys.argv[2].encode())
+    while c.recv(100) == b"ping":
+        c.sendall(sys.argv[2].encode())
+    os._exit(0)
+"""
+TALK = """
+import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print(s.recv(100).decode(), flush=True)
+for line in sys.stdin:
+    s.sendall(b"ping")
+    print(s.recv(100).decode(), flush=True)
+"""
+
+
+def talk(policy, engine, port):
+    env = dict(os.environ, LD_PRELOAD=kit.SHIM, QUICSHIM_POLICY=policy,
+               QUICSHIM_ENGINE=f"{ENGINES[engine]}-{'0' * 31}1")
+    child = subprocess.Popen([kit.PYTHON, "-c", TALK, str(port)], env=env, text=True,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    kit.children.append(child)
+    return child
+
+
+def restarted(policy):
+    """A server is started again while a session of the old one lives, each with an engine of its own."""
+    one = start("old", policy, SESSION, 0, "one")
+    port = int(one.stdout.readline())
+    first = talk(policy, "talk1", port)
+    kit.check("restart: the first session", first.stdout.readline() == "one\n")
+    one.wait()
+    two = start("new", policy, SESSION, port, "two")
+    kit.check("restart: the second server listens", two.stdout.readline() == f"{port}\n", two.stderr)
+    second = talk(policy, "talk2", port)
+    kit.check("restart: a new client meets the second", second.stdout.readline() == "two\n")
+    first.stdin.write("x\n")
+    first.stdin.flush()
+    kit.check("restart: the old session goes on", first.stdout.readline() == "one\n")
+    os.kill(engine_pid("old"), signal.SIGTERM)
+    for child in (first, second):
+        child.stdin.write("x\n")
+        child.stdin.flush()
+    kit.check("SIGTERM: an engine drains first", first.stdout.readline() == "one\n")
+    kit.check("restart: the new session goes on", second.stdout.readline() == "two\n")
+    first.stdin.close()
+    deadline = time.time() + 10
+    while engine_pid("old") and time.time() < deadline:
+        time.sleep(0.05)
+    kit.check("SIGTERM: and ends when its streams have", engine_pid("old") is None)
+    second.stdin.close()
+
+
 def main():
     folder = kit.begin("engine")
     if kit.PLACEMENT == "thread":
@@ -112,6 +175,7 @@ def main():
     os.chmod(policy, 0o600)
     killed(policy, "server")
     killed(policy, "client")
+    restarted(policy)
     if os.geteuid() == 0:
         squatted(policy)
     kit.finish()
