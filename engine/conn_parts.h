@@ -28,6 +28,18 @@
 
 extern const ngtcp2_callbacks qs_conn_client_callbacks, qs_conn_server_callbacks;
 
+#define QS_STREAMS_MAX 1024u /* open streams that we allow a peer, of one connection */
+
+/* In the engine's lists, in state handshake, without a TLS session. NULL if out of memory. */
+struct qs_conn *qs_conn_new(struct qs_engine *engine, struct qs_endpoint *endpoint,
+			    const struct qs_rule *rule, bool server);
+/* `mtu` of the route, in octets of IP packet. The probes stand in the connection. */
+void qs_conn_settings(struct qs_conn *conn, ngtcp2_settings *settings, size_t mtu, bool v6);
+void qs_conn_params(struct qs_conn *conn, ngtcp2_transport_params *params);
+/* Points to its arguments. */
+ngtcp2_path qs_conn_make_path(struct sockaddr_storage *local, socklen_t local_len,
+			      struct sockaddr_storage *remote, socklen_t remote_len);
+int qs_conn_cid_add(struct qs_conn *conn, const uint8_t *data, size_t len);
 int qs_conn_cid_new(struct qs_conn *conn, ngtcp2_cid *cid);
 void qs_conn_cid_remove(struct qs_conn *conn, const uint8_t *data, size_t len);
 void qs_conn_poison(struct qs_conn *conn);

@@ -49,6 +49,8 @@ int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog,
 bool qs_listener_probe(struct qs_listener *listener);
 void qs_listener_probe_all(struct qs_engine *engine);
 void qs_listener_free(struct qs_listener *listener);
+/* The address that leads to the app's listener, by our O_PATH descriptor. Returns its length. */
+socklen_t qs_listener_path(const struct qs_listener *listener, struct sockaddr_un *out);
 /* A new stream: connects it to a listener of the endpoint, or puts it into the backlog list, or
  * refuses it. */
 void qs_listener_deliver(struct qs_conn *conn, int64_t stream_id);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the stream share: stream.c, stream_tx.c, stream_rx.c. */
+#ifndef QS_STREAM_PARTS_H
+#define QS_STREAM_PARTS_H
+
+#include "conn.h"
+#include "stream.h"
+
+#define QS_CHUNK_SMALL (4096u - 64u)
+
+static inline struct qs_slot *qs_stream_slot(const struct qs_stream *stream)
+{
+	return qs_pages_slot(&stream->engine->pages, stream->slot);
+}
+
+/* Reads from the app when the turn comes to that. */
+void qs_stream_pull_later(struct qs_stream *stream);
+/* The app's end said ECONNRESET or is shut: what TCP would make of it. */
+void qs_stream_app_reset(struct qs_stream *stream);
+/* Frees it if nothing more can happen on either side. */
+void qs_stream_settle(struct qs_stream *stream);
+/* Frees all of a list. */
+void qs_chunk_list_free(struct qs_engine *engine, struct qs_chunk **head, struct qs_chunk **tail);
+/* Counts what the app was given. */
+void qs_stream_count_given(struct qs_stream *stream, size_t octets);
+
+#endif

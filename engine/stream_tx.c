@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* The stream's way from the app to the peer: what the app wrote, until it is acknowledged. */
+#include "stream_parts.h"
+
+#include "errmap.h"
+#include "log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define TX_HIGH (512u * 1024u)
+#define COPY_BELOW 16384u /* smaller reads are copied into a chunk of their size */
+#define READ_AGAIN (-2) /* app_read: nothing for the peer yet */
+#define NO_MEMORY (-3)
+
+static void tx_append(struct qs_stream *stream, struct qs_chunk *chunk)
+{
+	if (stream->tx_tail != NULL)
+		stream->tx_tail->next = chunk;
+	else
+		stream->tx_head = chunk;
+	stream->tx_tail = chunk;
+	if (stream->tx_cursor == NULL) {
+		stream->tx_cursor = chunk;
+		stream->tx_cursor_at = chunk->start;
+	}
+}
+
+/* Keeps what was just read into `chunk`: copied when small. Returns false if there is no memory. */
+static bool tx_keep(struct qs_stream *stream, struct qs_chunk *chunk, size_t n, bool *taken)
+{
+	struct qs_chunk *tail = stream->tx_tail;
+
+	*taken = false;
+	if (n <= COPY_BELOW) {
+		if (tail == NULL || tail->cap - tail->end < n) {
+			tail = qs_chunk_new(stream->engine,
+					    n <= QS_CHUNK_SMALL ? QS_CHUNK_SMALL : n);
+			if (tail == NULL)
+				return false;
+			memcpy(tail->data, chunk->data, n);
+			tail->end = (uint32_t)n;
+			tx_append(stream, tail);
+			return true;
+		}
+		memcpy(tail->data + tail->end, chunk->data, n);
+		tail->end += (uint32_t)n;
+		if (stream->tx_cursor == NULL) {
+			stream->tx_cursor = tail;
+			stream->tx_cursor_at = tail->end - (uint32_t)n;
+		}
+		return true;
+	}
+	chunk->end = (uint32_t)n;
+	tx_append(stream, chunk);
+	*taken = true;
+	return true;
+}
+
+static ssize_t app_read(struct qs_stream *stream, void *buf, size_t size)
+{
+	char control[CMSG_SPACE(sizeof(int) * 4)];
+	struct iovec iov = {buf, size};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control,
+			     .msg_controllen = sizeof(control)};
+	struct cmsghdr *c;
+	ssize_t n;
+
+	if (stream->skip > 0) {
+		n = recv(stream->source.fd, buf, size < stream->skip ? size : stream->skip,
+			 MSG_DONTWAIT);
+		if (n <= 0)
+			return n;
+		stream->skip -= (uint32_t)n;
+		return READ_AGAIN;
+	}
+	if (!stream->filler)
+		return recv(stream->source.fd, buf, size, MSG_DONTWAIT);
+	n = recvmsg(stream->source.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n <= 0)
+		return n;
+	if (!stream->filler_due)
+		stream->filler = false;
+	c = CMSG_FIRSTHDR(&msg);
+	if (c == NULL || c->cmsg_type != SCM_RIGHTS)
+		return n;
+	for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+		close(fd);
+	}
+	/* The kernel reads no further than the piece that brought descriptors: the filler is the
+	 * last byte. */
+	stream->filler = false;
+	stream->reread = true; /* what came behind it is still there */
+	return n == 1 ? READ_AGAIN : n - 1;
+}
+
+static uint64_t unsent(const struct qs_stream *stream)
+{
+	return stream->tx_taken - stream->tx_written;
+}
+
+void qs_stream_app_reset(struct qs_stream *stream)
+{
+	stream->app_gone = true;
+	stream->readable = false;
+	qs_stream_fail(stream, 0, QS_APP_RESET);
+}
+
+static void app_ended(struct qs_stream *stream)
+{
+	struct qs_options *options = &stream->engine->pages.options[stream->slot];
+	struct pollfd pfd = {.fd = stream->source.fd};
+
+	stream->readable = false;
+	stream->app_eof = true;
+	/* An end that was read before its event came: was it shutdown() or close()? */
+	if (!stream->app_gone && poll(&pfd, 1, 0) > 0 && pfd.revents & (POLLHUP | POLLERR))
+		stream->app_gone = true;
+	qs_log("stream %lld of pid %d: the app's end: %s, linger %u %u", (long long)stream->id,
+	       stream->pid, stream->app_gone ? "closed" : "shut down", options->linger_on,
+	       options->linger_s);
+	if (stream->app_gone && !stream->rx_fin_given && options->linger_on == 1 &&
+	    options->linger_s == 0) {
+		qs_stream_app_reset(stream);
+		return;
+	}
+	if (stream->app_gone && stream->orphan_ns == 0)
+		stream->orphan_ns = stream->engine->now_ns;
+	if (stream->conn != NULL && !stream->fin_written)
+		qs_conn_stream_ready(stream->conn, stream);
+}
+
+void qs_stream_pull(struct qs_stream *stream)
+{
+	struct qs_engine *engine = stream->engine;
+
+	TAILQ_REMOVE(&engine->readable, stream, readable_link);
+	stream->in_readable = false;
+	while (stream->readable && !stream->app_eof && stream->source.fd >= 0 &&
+	       unsent(stream) < TX_HIGH) {
+		struct qs_chunk *chunk = qs_chunk_new(engine, QS_CHUNK_BIG);
+		bool taken = false;
+		ssize_t n;
+
+		if (chunk == NULL) {
+			qs_stream_app_reset(stream);
+			return;
+		}
+		stream->reread = false;
+		n = app_read(stream, chunk->data, QS_CHUNK_BIG);
+		if (n > 0 && !tx_keep(stream, chunk, (size_t)n, &taken))
+			n = NO_MEMORY;
+		if (!taken)
+			qs_chunk_free(engine, chunk);
+		if (n > 0) {
+			stream->tx_taken += (uint64_t)n;
+			atomic_store_explicit(&qs_stream_slot(stream)->sent_bytes, stream->tx_taken,
+					      memory_order_relaxed);
+			engine->totals.bytes_sent += (uint64_t)n;
+			if (stream->conn != NULL)
+				qs_conn_stream_ready(stream->conn, stream);
+			/* A short read means that the kernel has no more: a later write is a new
+			 * edge. An end is none. */
+			if ((size_t)n < QS_CHUNK_BIG && !stream->end_seen && !stream->reread)
+				stream->readable = false;
+		} else if (n == 0) {
+			app_ended(stream);
+		} else if (n == READ_AGAIN) {
+			continue;
+		} else if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
+			stream->readable = false;
+		} else {
+			qs_stream_app_reset(stream);
+			return;
+		}
+	}
+	/* EOF was read before the hang-up was seen (shutdown, then close): the app is gone only
+	 * now. */
+	if (stream->readable && stream->app_eof && stream->app_gone)
+		app_ended(stream);
+}
+
+bool qs_stream_wants_write(const struct qs_stream *stream)
+{
+	if (stream->tx_blocked || stream->fin_written)
+		return stream->announce;
+	return stream->announce || unsent(stream) > 0 || stream->app_eof;
+}
+
+size_t qs_stream_unsent(struct qs_stream *stream, ngtcp2_vec *vec, size_t cap, size_t enough,
+			bool *fin)
+{
+	struct qs_chunk *chunk = stream->tx_cursor;
+	uint32_t at = stream->tx_cursor_at;
+	size_t n = 0, total = 0;
+
+	while (chunk != NULL && n < cap && total < enough) {
+		if (chunk->end > at) {
+			vec[n].base = chunk->data + at;
+			vec[n].len = chunk->end - at;
+			total += vec[n].len;
+			n++;
+		}
+		chunk = chunk->next;
+		at = chunk != NULL ? chunk->start : 0;
+	}
+	*fin = stream->app_eof && chunk == NULL;
+	return n;
+}
+
+void qs_stream_wrote(struct qs_stream *stream, size_t bytes, bool fin)
+{
+	stream->announce = false;
+	stream->tx_written += bytes;
+	while (bytes > 0) {
+		uint32_t left = stream->tx_cursor->end - stream->tx_cursor_at;
+
+		if (bytes < left) {
+			stream->tx_cursor_at += (uint32_t)bytes;
+			break;
+		}
+		bytes -= left;
+		stream->tx_cursor_at = stream->tx_cursor->end;
+		if (stream->tx_cursor->next == NULL) {
+			if (stream->tx_cursor->end == stream->tx_cursor->cap)
+				stream->tx_cursor = NULL;
+			break;
+		}
+		stream->tx_cursor = stream->tx_cursor->next;
+		stream->tx_cursor_at = stream->tx_cursor->start;
+	}
+	if (fin && unsent(stream) == 0 && stream->app_eof)
+		stream->fin_written = true;
+	if (stream->readable && unsent(stream) < TX_HIGH / 2)
+		qs_stream_pull_later(stream);
+}
+
+void qs_stream_acked(struct qs_stream *stream, uint64_t end)
+{
+	while (stream->tx_head != NULL && end > stream->tx_acked) {
+		struct qs_chunk *chunk = stream->tx_head;
+		uint64_t n = end - stream->tx_acked;
+
+		if (n < chunk->end - chunk->start) {
+			chunk->start += (uint32_t)n;
+			stream->tx_acked = end;
+			break;
+		}
+		n = chunk->end - chunk->start;
+		stream->tx_acked += n;
+		chunk->start = chunk->end;
+		/* The tail may still be filled, unless nothing is left to wait for. */
+		stream->tx_head = chunk->next;
+		if (chunk == stream->tx_tail)
+			stream->tx_tail = NULL;
+		if (chunk == stream->tx_cursor) {
+			stream->tx_cursor = chunk->next;
+			stream->tx_cursor_at = chunk->next != NULL ? chunk->next->start : 0;
+		}
+		qs_chunk_free(stream->engine, chunk);
+	}
+	if (stream->orphan_ns != 0)
+		stream->orphan_ns = stream->engine->now_ns; /* it goes on */
+	atomic_store_explicit(&qs_stream_slot(stream)->acked_bytes, stream->tx_acked,
+			      memory_order_relaxed);
+}
