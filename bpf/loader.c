@@ -67,12 +67,17 @@ void qs_steer_free(struct qs_steer *steer)
 
 int qs_steer_table_map(struct qs_steer *steer)
 {
-	int prot = steer->read_only ? PROT_READ : PROT_READ | PROT_WRITE;
-	void *at = mmap(NULL, sizeof(*steer->table), prot, MAP_SHARED, steer->table_fd, 0);
+	/* The kernel maps only what is open for writing. */
+	int flags = steer->read_only ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	void *at = mmap(NULL, sizeof(*steer->table), PROT_READ | PROT_WRITE, flags,
+			steer->read_only ? -1 : steer->table_fd, 0);
+	uint32_t key = 0;
 
 	if (at == MAP_FAILED)
 		return -errno;
 	steer->table = at;
+	if (steer->read_only && bpf_map_lookup_elem(steer->table_fd, &key, at))
+		return -errno;
 	return 0;
 }
 

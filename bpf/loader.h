@@ -36,7 +36,7 @@ struct qs_steer_slot_view {
 	enum qs_steer_state state; /* as the table says */
 	uint16_t generation;
 	uint32_t pid;
-	uint64_t cookie;  /* SO_COOKIE of the socket; 0: none, whatever the state is */
+	uint64_t cookie; /* SO_COOKIE of the socket; 0: none, whatever the state is */
 	unsigned buckets; /* that name this slot */
 };
 
@@ -57,8 +57,8 @@ int qs_steer_pin(const struct qs_steer *steer, const char *dir,
 		 const struct qs_steer_access *access);
 
 /*
- * Uses what is pinned. read_only: for the views and counters, and to attach; the kernel wants only
- * reading then. Since Linux 5.19 unprivileged processes may do it, before that they need CAP_BPF.
+ * Uses what is pinned. read_only: for the views, as of now, the counters, and to attach; the kernel
+ * wants only reading then. Since Linux 5.19 it needs no privilege, before that CAP_BPF.
  * -ENOENT: nothing is pinned there. -EPERM: dir belongs neither to root nor to the caller, or anyone
  * may write into it, or (with kernels that want it) no CAP_BPF. -EPROTO: not our program, or another
  * layout of the table. -EACCES.
@@ -101,6 +101,9 @@ int qs_steer_set(const struct qs_steer *steer, const struct qs_steer_member *mem
 
 /*
  * Gives the slot up; call it before close(), then read the socket until it is empty, then close.
+ * The kernel takes a closing socket from its group before it takes it from its hash: in between a
+ * datagram for a sibling may come to it and be lost (one in a thousand closes under full load). So
+ * keep sockets for long; connect() is no cure, it makes lookups miss the program.
  * Returns the number of buckets moved. Errors as qs_steer_set().
  */
 int qs_steer_release(const struct qs_steer *steer, const struct qs_steer_member *member);

@@ -11,12 +11,12 @@ struct qs_steer {
 	int table_fd;
 	int counts_fd;
 	bool read_only;
-	struct qs_steer_table *table; /* the map itself; not writable if read_only */
+	struct qs_steer_table *table; /* the map itself; a copy if read_only */
 };
 
 /* With descriptors of -1. NULL: no memory. */
 struct qs_steer *qs_steer_new(void);
-/* Maps table_fd into memory and looks whether it is ours. */
+/* Sets table, from table_fd. */
 int qs_steer_table_map(struct qs_steer *steer);
 
 #endif

@@ -69,7 +69,7 @@ struct balance {
 	uint16_t accepting[QS_STEER_SLOTS];
 	unsigned n_accepting;
 	int share[QS_STEER_SLOTS]; /* buckets of a slot; -1: it does not accept */
-	int least_share;	   /* what everybody gets: a few get one more */
+	int least_share; /* what everybody gets: a few get one more */
 	uint32_t buckets[QS_STEER_BUCKETS];
 };
 

@@ -16,7 +16,7 @@
  * only if length, first octet and host fit. A client that guesses all of it reaches a slot of its
  * choice, which it can do anyhow by its port. Of a train joined by GRO only the first datagram is seen.
  *
- * The program only reads the table. Slots are numbers below QS_STEER_SLOTS wherever they come from:
+ * The program only reads the table (not BPF_F_RDONLY_PROG: no member could map that). Slots are numbers below QS_STEER_SLOTS wherever they come from:
  * each is checked or masked here, since any member may write anything into the table.
  */
 #include "steer.h"
@@ -46,7 +46,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define CID_HEAD 7u /* as much of it as says where it belongs */
 
 #define SHORT_HEAD 1u /* octets in front of the ID */
-#define LONG_HEAD 6u  /* flags, version, length of the ID */
+#define LONG_HEAD 6u /* flags, version, length of the ID */
 #define LONG_LEAST 7u /* RFC 8999: the source ID's length too */
 
 struct {
@@ -58,7 +58,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct qs_steer_table);

@@ -24,8 +24,8 @@
 #define QS_STEER_MAP_COUNTS "steer_counts"
 
 enum qs_steer_state {
-	QS_STEER_FREE,	    /* gets nothing */
-	QS_STEER_DRAINING,  /* gets only what bears its own connection IDs */
+	QS_STEER_FREE, /* gets nothing */
+	QS_STEER_DRAINING, /* gets only what bears its own connection IDs */
 	QS_STEER_ACCEPTING, /* gets new connections too */
 	QS_STEER_N_STATES,
 };
@@ -33,12 +33,12 @@ enum qs_steer_state {
 /* Written only by the process whose socket is in the slot. */
 struct qs_steer_slot {
 	__u32 word; /* [a] state << 16 | generation */
-	__u32 pid;  /* [a] for people */
+	__u32 pid; /* [a] for people */
 };
 
 struct qs_steer_table {
-	__u32 magic;	/* [I] */
-	__u16 host;	/* [I] host ID, host byte order */
+	__u32 magic; /* [I] */
+	__u16 host; /* [I] host ID, host byte order */
 	__u16 reserved; /* [I] 0 */
 	struct qs_steer_slot slots[QS_STEER_SLOTS];
 	/* [a] previous slot << 16 | slot; any member may change one, by compare and swap */
@@ -48,11 +48,11 @@ struct qs_steer_table {
 /* Each datagram counts as one of the first four, and may count as one of the others. */
 enum qs_steer_count {
 	QS_STEER_STEERED, /* to the slot that its connection ID names */
-	QS_STEER_NEW,	  /* long header with an ID that the client made up */
+	QS_STEER_NEW, /* long header with an ID that the client made up */
 	QS_STEER_UNKNOWN, /* truncated, or neither QUIC nor an ID of ours */
-	QS_STEER_STRAY,	  /* our ID and host, but the slot is out of range, empty or another's */
+	QS_STEER_STRAY, /* our ID and host, but the slot is out of range, empty or another's */
 	QS_STEER_SCANNED, /* its bucket's slot could not take it: somebody else was looked for */
-	QS_STEER_NOBODY,  /* no slot was taken at all: the kernel chose */
+	QS_STEER_NOBODY, /* no slot was taken at all: the kernel chose */
 	QS_STEER_N_COUNTS,
 };
 

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -142,11 +143,18 @@ static inline void kit_close(struct steer_group *g)
 	qs_steer_free(g->steer);
 }
 
-/* The member that received one datagram, the only one; -1: nobody. Loopback delivers at once. */
+/* The member that received one datagram, the only one; -1: nobody. Loopback delivers at once, unless
+ * there is much to do. */
 static inline int kit_receiver(const struct steer_group *g)
 {
+	struct pollfd polls[MEMBERS_MAX];
 	int found = -1;
 	char octet;
+
+	/* Those of -1 are left out by the kernel. */
+	for (unsigned i = 0; i < MEMBERS_MAX; i++)
+		polls[i] = (struct pollfd){.fd = g->members[i].fd, .events = POLLIN};
+	poll(polls, MEMBERS_MAX, 2000);
 
 	for (int i = 0; i < MEMBERS_MAX; i++) {
 		int fd = g->members[i].fd;
@@ -227,6 +235,27 @@ static inline struct qs_steer_counts kit_counts(const struct steer_group *g)
 
 	assert_int_equal(qs_steer_counts(g->steer, &counts), 0);
 	return counts;
+}
+
+/* So many accept, all others have nothing, and the shares differ by one at most. */
+static inline void kit_balance(const struct steer_group *g, unsigned accepting)
+{
+	struct qs_steer_slot_view view;
+	unsigned sum = 0, seen = 0;
+
+	for (unsigned i = 0; i < QS_STEER_SLOTS; i++) {
+		assert_int_equal(qs_steer_slot_view(g->steer, i, &view), 0);
+		sum += view.buckets;
+		if (view.state != QS_STEER_ACCEPTING || !view.cookie) {
+			assert_int_equal(view.buckets, 0);
+			continue;
+		}
+		seen++;
+		assert_in_range(view.buckets, QS_STEER_BUCKETS / accepting,
+				(QS_STEER_BUCKETS + accepting - 1) / accepting);
+	}
+	assert_int_equal(seen, accepting);
+	assert_int_equal(sum, QS_STEER_BUCKETS);
 }
 
 #endif

@@ -5,26 +5,6 @@
 #define FLOWS 800
 #define FIRST_PORT 20000
 
-static void check_balance(const struct steer_group *g, unsigned accepting)
-{
-	struct qs_steer_slot_view view;
-	unsigned sum = 0, seen = 0;
-
-	for (unsigned i = 0; i < QS_STEER_SLOTS; i++) {
-		assert_int_equal(qs_steer_slot_view(g->steer, i, &view), 0);
-		sum += view.buckets;
-		if (view.state != QS_STEER_ACCEPTING || !view.cookie) {
-			assert_int_equal(view.buckets, 0);
-			continue;
-		}
-		seen++;
-		assert_in_range(view.buckets, QS_STEER_BUCKETS / accepting,
-				(QS_STEER_BUCKETS + accepting - 1) / accepting);
-	}
-	assert_int_equal(seen, accepting);
-	assert_int_equal(sum, QS_STEER_BUCKETS);
-}
-
 /* Exactly as many buckets move as the newcomer gets, or the leaver had. */
 static void moved_buckets(void **state)
 {
@@ -32,10 +12,10 @@ static void moved_buckets(void **state)
 
 	(void)state;
 	kit_open(&g, AF_INET, 1);
-	check_balance(&g, 1);
+	kit_balance(&g, 1);
 	for (unsigned n = 2; n <= MEMBERS_MAX; n++) {
 		assert_int_equal(kit_join(&g, n - 1), QS_STEER_BUCKETS / n);
-		check_balance(&g, n);
+		kit_balance(&g, n);
 		assert_int_equal(qs_steer_settle(g.steer), 0);
 	}
 	for (unsigned n = MEMBERS_MAX; n > 1; n--) {
@@ -55,7 +35,7 @@ static void moved_buckets(void **state)
 		m->fd = -1;
 		moved += qs_steer_settle(g.steer);
 		assert_int_equal(moved, view.buckets);
-		check_balance(&g, n - 1);
+		kit_balance(&g, n - 1);
 	}
 	kit_close(&g);
 }
@@ -179,7 +159,7 @@ static void full(void **state)
 		assert_int_equal(qs_steer_set(g.steer, &ids[i], QS_STEER_ACCEPTING),
 				 QS_STEER_BUCKETS / (i + 1));
 	}
-	check_balance(&g, QS_STEER_SLOTS);
+	kit_balance(&g, QS_STEER_SLOTS);
 	assert_int_equal(qs_steer_claim(g.steer, fds[QS_STEER_SLOTS], &more), -ENOSPC);
 	/* A slot is free when its socket is closed, by whomever. */
 	close(fds[77]);
@@ -190,7 +170,7 @@ static void full(void **state)
 			close(fds[i]);
 	}
 	assert_int_equal(qs_steer_settle(g.steer), QS_STEER_BUCKETS - 1);
-	check_balance(&g, 1);
+	kit_balance(&g, 1);
 	kit_close(&g);
 }
 
