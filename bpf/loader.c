@@ -159,13 +159,14 @@ uint16_t qs_steer_host(const struct qs_steer *steer)
 
 static bool is_bound(int fd)
 {
-	struct sockaddr_storage at = {.ss_family = AF_UNSPEC};
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in; /* the port is in the same place in both families */
+		struct sockaddr_in6 in6;
+	} at = {0};
 	socklen_t len = sizeof(at);
 
-	if (getsockname(fd, (struct sockaddr *)&at, &len))
-		return false;
-	/* The port is in the same place in both families. */
-	return ((struct sockaddr_in *)&at)->sin_port != 0;
+	return getsockname(fd, &at.any, &len) == 0 && at.in.sin_port != 0;
 }
 
 int qs_steer_attach(const struct qs_steer *steer, int fd)

@@ -322,6 +322,31 @@ static void killed(void **state)
 	}
 }
 
+/* Before the table is mended: the state counts at once, and the previous slot comes before others. */
+static void unsettled(void **state)
+{
+	struct qs_steer_table *table = group.steer->table;
+	int bucket = home(), heir = (bucket + 2) % N;
+	const struct qs_steer_member *from = &group.members[bucket].id;
+	const struct qs_steer_member *to = &group.members[heir].id;
+	struct qs_steer_counts before = kit_counts(&group);
+
+	(void)state;
+	for (unsigned i = 0; i < QS_STEER_BUCKETS; i++)
+		table->buckets[i] = qs_steer_bucket_word(from->slot, to->slot);
+	assert_int_equal(home(), bucket);
+	table->slots[from->slot].word = qs_steer_slot_word(QS_STEER_DRAINING, from->generation);
+	assert_int_equal(home(), heir);
+	expect(&before, QS_STEER_SCANNED, 1);
+	table->slots[to->slot].word = qs_steer_slot_word(QS_STEER_DRAINING, to->generation);
+	assert_int_equal((home() + N - bucket) % 2, 1);
+	/* Free, though there is a socket: on its way in or out. */
+	table->slots[from->slot].word = qs_steer_slot_word(QS_STEER_FREE, from->generation);
+	assert_int_equal(send_cid(as_short, HOST, to->slot, to->generation), heir);
+	assert_int_not_equal(send_cid(as_short, HOST, from->slot, from->generation), bucket);
+	expect(&before, QS_STEER_STRAY, 1);
+}
+
 /* With no slot at all the kernel chooses among the sockets, and nothing is dropped. */
 static void nobody(void **state)
 {
@@ -398,12 +423,12 @@ int main(void)
 	static int ipv4 = AF_INET, ipv6 = AF_INET6;
 	char dir[] = "/tmp/test_steer.XXXXXX";
 	const struct CMUnitTest tests[] = {
-		CASE(by_id, ipv4),	     CASE(by_id, ipv6),	   CASE(shortest, ipv4),
-		CASE(fresh, ipv4),	     CASE(fresh, ipv6),	   CASE(nearly, ipv4),
-		CASE(garbage, ipv4),	     CASE(garbage, ipv6),  CASE(large, ipv4),
-		CASE(large, ipv6),	     CASE(draining, ipv4), CASE(draining, ipv6),
-		CASE(next_generation, ipv4), CASE(killed, ipv4),   CASE(nobody, ipv4),
-		CASE(hostile_table, ipv4),   CASE(refused, ipv4),
+		CASE(by_id, ipv4),	     CASE(by_id, ipv6),		CASE(shortest, ipv4),
+		CASE(fresh, ipv4),	     CASE(fresh, ipv6),		CASE(nearly, ipv4),
+		CASE(garbage, ipv4),	     CASE(garbage, ipv6),	CASE(large, ipv4),
+		CASE(large, ipv6),	     CASE(draining, ipv4),	CASE(draining, ipv6),
+		CASE(next_generation, ipv4), CASE(killed, ipv4),	CASE(unsettled, ipv4),
+		CASE(nobody, ipv4),	     CASE(hostile_table, ipv4), CASE(refused, ipv4),
 	};
 	int failed;
 
