@@ -56,6 +56,11 @@ int qs_steer_load(struct qs_steer **out, uint16_t host);
 int qs_steer_pin(const struct qs_steer *steer, const char *dir,
 		 const struct qs_steer_access *access);
 
+/* Where engines look for the pins of a UDP address; ip: 4 or 16 octets. */
+#define QS_STEER_PATH_MAX 96
+void qs_steer_path(int family, const uint8_t *ip, uint16_t port,
+		   char out[static QS_STEER_PATH_MAX]);
+
 /*
  * Uses what is pinned. read_only: for the views, as of now, the counters, and to attach; the kernel
  * wants only reading then. Since Linux 5.19 it needs no privilege, before that CAP_BPF.
@@ -64,6 +69,11 @@ int qs_steer_pin(const struct qs_steer *steer, const char *dir,
  * layout of the table. -EACCES.
  */
 int qs_steer_open(struct qs_steer **out, const char *dir, bool read_only);
+
+/* Program, slots, table, counts; they stay the steer's. For another process, by SCM_RIGHTS. */
+void qs_steer_fds(const struct qs_steer *steer, int fds[static 4]);
+/* Uses those: takes them, also if it fails. -EPROTO: not our program or maps. -EACCES, -ENOMEM. */
+int qs_steer_adopt(struct qs_steer **out, const int fds[static 4]);
 
 /* Removes the pins and dir; members go on until their descriptors and sockets are closed.
  * -ENOENT: nothing is pinned there; files of others are left. -EPERM, -EACCES. */
@@ -89,6 +99,12 @@ int qs_steer_attach(const struct qs_steer *steer, int fd);
  * -EINVAL: no SO_REUSEPORT or not bound. -EACCES: opened read-only.
  */
 int qs_steer_claim(const struct qs_steer *steer, int fd, struct qs_steer_member *out);
+
+/*
+ * The same for a slot and generation of the caller's choice.
+ * -EEXIST: a socket is in that slot. -EBUSY, -EINVAL, -EACCES: as above, or slot out of range.
+ */
+int qs_steer_claim_at(const struct qs_steer *steer, int fd, const struct qs_steer_member *want);
 
 /*
  * Accepting: new connections come, and buckets move here from those who have most; draining: the

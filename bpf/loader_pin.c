@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -22,6 +23,16 @@
 static const char *const names[] = {QS_STEER_PROGRAM, QS_STEER_MAP_SLOTS, QS_STEER_MAP_TABLE,
 				    QS_STEER_MAP_COUNTS};
 #define N_NAMES (sizeof(names) / sizeof(*names))
+
+void qs_steer_path(int family, const uint8_t *ip, uint16_t port, char out[static QS_STEER_PATH_MAX])
+{
+	size_t len = family == AF_INET ? 4 : 16;
+	int n = snprintf(out, QS_STEER_PATH_MAX, "/sys/fs/bpf/quicshim-udp%c-%u-",
+			 family == AF_INET ? '4' : '6', port);
+
+	for (size_t i = 0; i < len; i++)
+		n += snprintf(out + n, QS_STEER_PATH_MAX - (size_t)n, "%02x", ip[i]);
+}
 
 static int path_of(char out[static PATH_MAX], const char *dir, const char *name)
 {
@@ -217,6 +228,49 @@ static int all_check(const struct qs_steer *steer)
 	return program_check(steer->program_fd, ids);
 }
 
+static int check_and_map(struct qs_steer *steer)
+{
+	int result = all_check(steer);
+
+	if (!result)
+		result = qs_steer_table_map(steer);
+	if (!result && steer->table->magic != QS_STEER_MAGIC)
+		result = -EPROTO;
+	return result;
+}
+
+void qs_steer_fds(const struct qs_steer *steer, int fds[static 4])
+{
+	fds[0] = steer->program_fd;
+	fds[1] = steer->slots_fd;
+	fds[2] = steer->table_fd;
+	fds[3] = steer->counts_fd;
+}
+
+int qs_steer_adopt(struct qs_steer **out, const int fds[static 4])
+{
+	struct qs_steer *steer = qs_steer_new();
+	int result;
+
+	*out = NULL;
+	if (!steer) {
+		for (unsigned i = 0; i < 4; i++)
+			close(fds[i]);
+		return -ENOMEM;
+	}
+	steer->program_fd = fds[0];
+	steer->slots_fd = fds[1];
+	steer->table_fd = fds[2];
+	steer->counts_fd = fds[3];
+	result = check_and_map(steer);
+	if (result) {
+		qs_steer_free(steer);
+		return result;
+	}
+	*out = steer;
+	return 0;
+}
+
 int qs_steer_open(struct qs_steer **out, const char *dir, bool read_only)
 {
 	unsigned flags = read_only ? BPF_F_RDONLY : 0;
@@ -239,12 +293,9 @@ int qs_steer_open(struct qs_steer **out, const char *dir, bool read_only)
 	    !(result = get(dir, QS_STEER_MAP_SLOTS, flags, &steer->slots_fd)) &&
 	    !(result = get(dir, QS_STEER_MAP_TABLE, flags, &steer->table_fd)) &&
 	    !(result = get(dir, QS_STEER_MAP_COUNTS, BPF_F_RDONLY, &steer->counts_fd)) &&
-	    !(result = all_check(steer)) && !(result = qs_steer_table_map(steer))) {
-		if (steer->table->magic == QS_STEER_MAGIC) {
-			*out = steer;
-			return 0;
-		}
-		result = -EPROTO;
+	    !(result = check_and_map(steer))) {
+		*out = steer;
+		return 0;
 	}
 	qs_steer_free(steer);
 	return result;

@@ -40,26 +40,54 @@ static uint64_t slot_cookie(const struct qs_steer *steer, uint32_t slot)
 	return bpf_map_lookup_elem(steer->slots_fd, &slot, &cookie) ? 0 : cookie;
 }
 
-int qs_steer_claim(const struct qs_steer *steer, int fd, struct qs_steer_member *out)
+static int take_slot(const struct qs_steer *steer, int fd, uint32_t slot)
 {
 	uint64_t value = (uint64_t)fd;
+
+	return bpf_map_update_elem(steer->slots_fd, &slot, &value, BPF_NOEXIST) ? -errno : 0;
+}
+
+/* It is ours now: draining, in this generation. */
+static void enter_slot(const struct qs_steer *steer, const struct qs_steer_member *member)
+{
+	struct qs_steer_slot *entry = &steer->table->slots[member->slot];
+
+	store_word(&entry->pid, (uint32_t)getpid());
+	store_word(&entry->word, qs_steer_slot_word(QS_STEER_DRAINING, member->generation));
+}
+
+int qs_steer_claim_at(const struct qs_steer *steer, int fd, const struct qs_steer_member *want)
+{
+	int result;
+
+	if (steer->read_only)
+		return -EACCES;
+	if (want->slot >= QS_STEER_SLOTS)
+		return -EINVAL;
+	result = take_slot(steer, fd, want->slot);
+	if (result == 0)
+		enter_slot(steer, want);
+	return result;
+}
+
+int qs_steer_claim(const struct qs_steer *steer, int fd, struct qs_steer_member *out)
+{
+	int result;
 
 	if (steer->read_only)
 		return -EACCES;
 	for (uint32_t slot = 0; slot < QS_STEER_SLOTS; slot++) {
-		struct qs_steer_slot *entry = &steer->table->slots[slot];
+		result = take_slot(steer, fd, slot);
+		if (result == 0) {
+			uint32_t word = load_word(&steer->table->slots[slot].word);
 
-		if (bpf_map_update_elem(steer->slots_fd, &slot, &value, BPF_NOEXIST) == 0) {
 			out->slot = (uint16_t)slot;
-			out->generation =
-				(uint16_t)(qs_steer_slot_generation(load_word(&entry->word)) + 1);
-			store_word(&entry->pid, (uint32_t)getpid());
-			store_word(&entry->word,
-				   qs_steer_slot_word(QS_STEER_DRAINING, out->generation));
+			out->generation = (uint16_t)(qs_steer_slot_generation(word) + 1);
+			enter_slot(steer, out);
 			return 0;
 		}
-		if (errno != EEXIST)
-			return -errno;
+		if (result != -EEXIST)
+			return result;
 	}
 	return -ENOSPC;
 }

@@ -12,6 +12,8 @@
  * then all slots from one that the hash names (one flow stays with one slot): an accepting one if
  * there is one, else a draining one. That costs time only until a member mends the table.
  *
+ * The second bit of a header says nothing: peers may clear it (RFC 9287, which we ask for).
+ *
  * Clients choose the first destination ID of a connection: in a long header an ID counts as ours
  * only if length, first octet and host fit. A client that guesses all of it reaches a slot of its
  * choice, which it can do anyhow by its port. Of a train joined by GRO only the first datagram is seen.
@@ -30,9 +32,6 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 #define UDP_HEADER 8u /* what the context's data starts with */
 
 #define LONG_HEADER 0x80
-#define FIXED_BIT 0x40
-#define VERSION_1 0x00000001u
-#define VERSION_2 0x6b3343cfu
 #define VERSION_NEGOTIATION 0u
 
 /* What cid.h says, which is not for this compiler. */
@@ -170,9 +169,6 @@ static __always_inline int read_long(struct sk_reuseport_md *ctx, __u32 len, __u
 	if (len < LONG_LEAST || bpf_skb_load_bytes(ctx, UDP_HEADER, head, sizeof(head)))
 		return 0;
 	version = (__u32)head[1] << 24 | (__u32)head[2] << 16 | (__u32)head[3] << 8 | head[4];
-	/* Other versions may use the second bit as they like (RFC 8999). */
-	if ((version == VERSION_1 || version == VERSION_2) && !(head[0] & FIXED_BIT))
-		return 0;
 	*length = head[5];
 	return version != VERSION_NEGOTIATION && len - LONG_LEAST >= *length;
 }
@@ -193,7 +189,7 @@ static __always_inline enum qs_steer_count judge(struct sk_reuseport_md *ctx,
 			return QS_STEER_UNKNOWN;
 		foreign = QS_STEER_NEW;
 		offset = UDP_HEADER + LONG_HEAD;
-	} else if (!(first & FIXED_BIT) || len < SHORT_HEAD + CID_LEN) {
+	} else if (len < SHORT_HEAD + CID_LEN) {
 		return QS_STEER_UNKNOWN;
 	}
 	if (length != CID_LEN || bpf_skb_load_bytes(ctx, offset, cid, sizeof(cid)) ||
@@ -217,6 +213,10 @@ int steer_select(struct sk_reuseport_md *ctx)
 	kind = judge(ctx, table);
 	if (kind != QS_STEER_STEERED)
 		give_by_bucket(ctx, table, counts);
-	counts->n[kind % QS_STEER_N_COUNTS]++;
+	/* Each at an offset that is known: without CAP_PERFMON no other is allowed. */
+	counts->n[QS_STEER_STEERED] += kind == QS_STEER_STEERED;
+	counts->n[QS_STEER_NEW] += kind == QS_STEER_NEW;
+	counts->n[QS_STEER_UNKNOWN] += kind == QS_STEER_UNKNOWN;
+	counts->n[QS_STEER_STRAY] += kind == QS_STEER_STRAY;
 	return SK_PASS;
 }

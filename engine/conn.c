@@ -16,6 +16,8 @@
 
 #include "cid.h"
 #include "errmap.h"
+#include "fallback.h"
+#include "group.h"
 #include "listen.h"
 #include "log.h"
 #include "request.h"
@@ -27,6 +29,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+
+#define MOVED_NS (5 * QS_NSEC) /* in which clients learn that they must connect anew */
+#define RETIRED_MAX 16u /* IDs that a connection remembers having had */
 
 static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
 {
@@ -105,27 +110,71 @@ void qs_conn_cid_remove(struct qs_conn *conn, const uint8_t *data, size_t len)
 	}
 }
 
+/* The eldest retired ID goes when there are too many. */
+static void forget_retired(struct qs_conn *conn)
+{
+	struct qs_cid_entry *entry, *eldest = NULL;
+
+	for (entry = conn->cids; entry != NULL; entry = entry->sibling) {
+		if (entry->retired)
+			eldest = entry;
+	}
+	if (eldest != NULL) {
+		conn->n_retired--;
+		qs_conn_cid_remove(conn, eldest->data, eldest->len);
+	}
+}
+
+void qs_conn_cid_retire(struct qs_conn *conn, const uint8_t *data, size_t len)
+{
+	struct qs_cid_entry *entry;
+
+	HASH_FIND(hh, conn->engine->cids, data, len, entry);
+	if (entry == NULL || entry->conn != conn || entry->retired)
+		return;
+	entry->retired = true;
+	if (++conn->n_retired > RETIRED_MAX)
+		forget_retired(conn);
+}
+
 struct qs_conn *qs_conn_find(struct qs_engine *engine, const uint8_t *cid, size_t len)
 {
 	struct qs_cid_entry *entry;
 
 	HASH_FIND(hh, engine->cids, cid, len, entry);
-	return entry != NULL ? entry->conn : NULL;
+	return entry != NULL && !entry->retired ? entry->conn : NULL;
 }
 
-/* A new connection ID of ours, registered. 0 or -errno. */
+bool qs_conn_knew(struct qs_engine *engine, const uint8_t *cid, size_t len)
+{
+	struct qs_cid_entry *entry;
+
+	HASH_FIND(hh, engine->cids, cid, len, entry);
+	return entry != NULL && entry->retired;
+}
+
+int qs_conn_cid_make(const struct qs_endpoint *endpoint, ngtcp2_cid *cid)
+{
+	const struct qs_member *member = endpoint->member;
+	struct qs_cid_fields fields = {.generation = endpoint->engine->generation};
+
+	if (member != NULL) {
+		fields.slot = member->slot;
+		fields.generation = member->generation;
+	}
+	if (gnutls_rnd(GNUTLS_RND_NONCE, fields.nonce, sizeof(fields.nonce)) != 0)
+		return -EIO;
+	cid->datalen = QS_CID_LEN;
+	return qs_cid_codec_encode(&endpoint->codec, cid->data, &fields);
+}
+
 int qs_conn_cid_new(struct qs_conn *conn, ngtcp2_cid *cid)
 {
-	struct qs_cid_fields fields = {.generation = conn->engine->generation};
-
 	for (int i = 0; i < 8; i++) {
-		int rv;
+		int rv = qs_conn_cid_make(conn->endpoint, cid);
 
-		if (gnutls_rnd(GNUTLS_RND_NONCE, fields.nonce, sizeof(fields.nonce)) != 0)
-			return -EIO;
-		qs_cid_encode(cid->data, &fields);
-		cid->datalen = QS_CID_LEN;
-		rv = qs_conn_cid_add(conn, cid->data, cid->datalen);
+		if (rv == 0)
+			rv = qs_conn_cid_add(conn, cid->data, cid->datalen);
 		if (rv != -EEXIST)
 			return rv;
 	}
@@ -154,18 +203,20 @@ static void conn_grave(struct qs_grave *grave)
 /* All apps learn of the end; requests that wait are told too. */
 static void end_streams(struct qs_conn *conn, int app_error, const char *reason)
 {
+	int error = app_error ? app_error : ECONNREFUSED;
 	struct qs_request *request;
 	struct qs_stream *stream;
+	enum qs_reason cause = conn->cause ? conn->cause : qs_fallback_reason(error);
 
+	if (conn->outrun && !conn->handshake_done && !conn->judged)
+		qs_fallback_note(conn->engine, &conn->key, cause);
+	conn->judged = true;
 	while ((request = TAILQ_FIRST(&conn->waiting)) != NULL) {
-		TAILQ_REMOVE(&conn->waiting, request, link);
-		conn->n_waiting--;
-		request->conn = NULL;
-		TAILQ_INSERT_TAIL(&conn->engine->requests, request, link);
-		qs_request_fail(request, app_error ? app_error : ECONNREFUSED, reason);
+		qs_request_leave(request);
+		qs_request_refuse(request, error, cause, reason);
 	}
 	while ((stream = TAILQ_FIRST(&conn->streams)) != NULL) {
-		bool whole = stream->rx_fin && stream->rx_head != NULL;
+		bool whole = stream->rx_fin && (stream->rx_head != NULL || app_error != ETIMEDOUT);
 
 		qs_stream_closed(stream);
 		if (whole)
@@ -181,7 +232,9 @@ void qs_conn_drop(struct qs_conn *conn, int app_error)
 	if (conn->buried)
 		return;
 	conn->buried = true;
+	qs_conn_not_opening(conn);
 	conn->state = QS_CONNECTION_CLOSING;
+	qs_will_revoke(conn);
 	end_streams(conn, app_error, "");
 	while (conn->cids != NULL)
 		qs_conn_cid_remove(conn, conn->cids->data, conn->cids->len);
@@ -218,6 +271,7 @@ void qs_conn_linger(struct qs_conn *conn, int app_error, const char *reason)
 	if (!conn->handshake_done)
 		conn->engine->totals.connections_failed++;
 	conn->state = QS_CONNECTION_CLOSING;
+	qs_will_revoke(conn);
 	conn->closing_until_ns = conn->engine->now_ns + 3 * ngtcp2_conn_get_pto(conn->quic);
 	end_streams(conn, app_error, reason);
 	qs_timer_set(&conn->engine->timers, &conn->timer, conn->closing_until_ns);
@@ -230,6 +284,7 @@ void qs_conn_close(struct qs_conn *conn, const ngtcp2_ccerr *error, int app_erro
 	qs_log("connection %llu: closed: %s%s%s", (unsigned long long)conn->id,
 	       qs_errmap_text(error), conn->link.guard.verify_failure != NULL ? ": " : "",
 	       conn->link.guard.verify_text);
+	qs_will_writing(NULL);
 	QS_GUARDED(conn, qs_conn_write_close(conn, error));
 	if (!conn->poisoned)
 		qs_conn_linger(conn, app_error, NULL);
@@ -329,7 +384,10 @@ void qs_conn_sweep(struct qs_conn *conn)
 	if (!idle)
 		return;
 	linger = conn->rule->stream_per_connection ? 0 : conn->rule->linger_ns;
-	if (conn->server ? conn->endpoint->n_listeners == 0 || conn->engine->stopping
-			 : conn->engine->now_ns - conn->idle_since_ns >= linger)
+	if (conn->server && qs_listener_find(conn->engine, conn->endpoint, conn->rule) == NULL)
+		linger = conn->moved ? MOVED_NS : 0;
+	else if (conn->server)
+		linger = conn->engine->stopping ? 0 : UINT64_MAX;
+	if (conn->engine->now_ns - conn->idle_since_ns >= linger)
 		qs_conn_close_idle(conn);
 }

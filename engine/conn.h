@@ -4,16 +4,17 @@
 #define QS_CONN_H
 
 #include "engine.h"
+#include "hash.h"
 #include "tls.h"
 
 #include <ngtcp2/ngtcp2.h>
-#include <uthash.h>
 
 /* One of our connection IDs, in engine->cids. */
 struct qs_cid_entry {
 	UT_hash_handle hh;
 	uint8_t len;
 	uint8_t data[NGTCP2_MAX_CIDLEN];
+	bool retired; /* its late packets are nobody's, and yet no orphans */
 	struct qs_conn *conn;
 	struct qs_cid_entry *sibling;
 };
@@ -37,19 +38,35 @@ struct qs_conn {
 	struct qs_grave grave;
 	TAILQ_ENTRY(qs_conn) link_all, link_dirty;
 	bool dirty, server, open, handshake_done, poisoned, buried;
+	bool refusing; /* client: its listener is gone or full; a new connection may find another */
+	bool outrun; /* client: TCP was up first for one that waited: a failure is to be remembered */
+	bool judged; /* its failure has been */
+	enum qs_reason cause; /* why the handshake failed, where the errno does not say it */
 	enum qs_connection_state state;
 	uint64_t id, opened_ns, idle_since_ns, closing_until_ns;
 	const struct qs_rule *rule;
 	struct qs_conn_key key;
 	struct qs_addr local, peer;
-	struct qs_addr last_from; /* where the last train came from */
 	uint64_t paths_since_ns;
-	unsigned n_paths;
+	unsigned n_paths, n_strangers; /* hops, and trains from elsewhere, since then */
 	char sni[256];
-	struct qs_cid_entry *cids;
+	/* where it is: migrate.c */
+	uint64_t heard_ns; /* last packet */
+	uint64_t path_changes;
+	unsigned path_failures; /* validations in a row */
+	bool confirmed; /* the handshake is: a client may migrate */
+	bool path_stale; /* it could not be moved when it should have been */
+	bool path_lost; /* where it is, nothing got through */
+	struct qs_addr path_target; /* our address of the path being validated; family 0 = none is */
+	bool ping; /* the peer must hear from us now */
+	struct qs_cid_entry *cids; /* the newest first */
+	unsigned n_retired;
+	bool opening; /* counted in engine->n_opening */
 	const uint8_t *reset_secret; /* QS_TLS_RESET_SECRET octets; the engine's or the creds' */
 	struct qs_request_list waiting; /* client: connects that want a stream here */
 	unsigned n_waiting;
+	bool moved; /* server: its listener is gone, and a sibling serves the same */
+	unsigned n_moving; /* streams that leave it or wait for it: stream_moved.c */
 	struct qs_stream_list streams, ready; /* ready: want to write */
 	unsigned n_streams, keep_alive;
 	uint64_t rx_buffered; /* waiting for slow apps, all streams */
@@ -63,7 +80,9 @@ struct qs_conn {
 	struct qs_udp_train *pending;
 	uint8_t *closing_packet;
 	size_t closing_len;
-	uint64_t closing_sent_ns;
+	uint64_t closing_in, closing_out; /* octets, since it was sent first */
+	uint32_t closing_heard; /* trains */
+	struct qs_will_state will;
 };
 
 /* A client's connection: starts the handshake. 0 and *out, or -errno that the app shall see; `text`
@@ -71,12 +90,20 @@ struct qs_conn {
  * ends. */
 int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, struct qs_conn **out,
 		    char *text);
-/* A server's connection for this first Initial. NULL if it is none (version negotiation or a close
- * may have been sent). */
-struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_udp_train *train,
-			       const uint8_t *packet, size_t len);
+/* A server's connection for this first Initial, under a rule that a listener of the endpoint has.
+ * NULL if it is none, or there are too many, or the client must come again with a token. */
+struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_rule *rule,
+			       const struct qs_udp_train *train, const uint8_t *packet, size_t len);
+
+/* Asks a client, by its Initial without a token, to come again with one. */
+void qs_conn_retry(struct qs_endpoint *endpoint, const struct qs_udp_train *train,
+		   const uint8_t *packet, size_t len);
 
 struct qs_conn *qs_conn_find(struct qs_engine *engine, const uint8_t *cid, size_t len);
+/* True if a living connection had this ID and has retired it. */
+bool qs_conn_knew(struct qs_engine *engine, const uint8_t *cid, size_t len);
+/* Its handshake is done, or it is gone: one that failed counts until then, since it costs as much. */
+void qs_conn_not_opening(struct qs_conn *conn);
 /* An open or opening client connection for the key with room for one more stream, or NULL. */
 struct qs_conn *qs_conn_pool_find(struct qs_engine *engine, const struct qs_conn_key *key,
 				  unsigned *n_same);

@@ -6,12 +6,15 @@
 #include "errmap.h"
 #include "listen.h"
 #include "log.h"
+#include "migrate.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <stdio.h>
 #include <string.h>
+
+#define PORTS_MAX 16u
 
 static bool same_text(const char *a, const char *b)
 {
@@ -28,7 +31,7 @@ static bool same_rule(const struct qs_rule *a, const struct qs_rule *b)
 		a->congestion == b->congestion && a->idle_timeout_ns == b->idle_timeout_ns &&
 		a->keep_alive_ns == b->keep_alive_ns && a->linger_ns == b->linger_ns &&
 		a->handshake_timeout_ns == b->handshake_timeout_ns &&
-		a->connections == b->connections && !a->stream_per_connection &&
+		a->connections == b->connections && a->migration == b->migration && !a->stream_per_connection &&
 		!b->stream_per_connection);
 }
 
@@ -56,7 +59,7 @@ struct qs_conn *qs_conn_pool_find(struct qs_engine *engine, const struct qs_conn
 	TAILQ_FOREACH(conn, &engine->conns, link_all)
 	{
 		if (conn->server || conn->state == QS_CONNECTION_CLOSING || conn->poisoned ||
-		    !same_key(&conn->key, key))
+		    conn->refusing || !same_key(&conn->key, key))
 			continue;
 		++*n_same;
 		if (has_room(conn) && (best == NULL || conn->n_streams + conn->n_waiting <
@@ -106,6 +109,14 @@ static int client_begin(struct qs_conn *conn, struct qs_tls_creds *creds,
 	return rv < 0 ? rv : client_tls(conn, creds);
 }
 
+/* Over how many UDP ports the connections to one peer go. */
+static unsigned ports_of(const struct qs_rule *rule)
+{
+	return rule->stream_per_connection ? PORTS_MAX
+	       : rule->connections < PORTS_MAX ? rule->connections
+					       : PORTS_MAX;
+}
+
 int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, struct qs_conn **out,
 		    char *text)
 {
@@ -129,7 +140,7 @@ int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, str
 			  &mtu);
 	if (rv == 0)
 		rv = qs_endpoint_client(engine, key->peer.family, &key->source, key->mark,
-					key->device, &endpoint);
+					key->device, ports_of(key->rule), &endpoint);
 	if (rv < 0)
 		return rv;
 	conn = qs_conn_new(engine, endpoint, key->rule, false);
@@ -153,6 +164,7 @@ int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, str
 	}
 	ngtcp2_conn_set_tls_native_handle(conn->quic, conn->link.session);
 	engine->totals.connections_opened++;
+	qs_migrate_watch(conn);
 	qs_conn_dirty(conn);
 	*out = conn;
 	return 0;

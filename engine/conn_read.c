@@ -3,16 +3,21 @@
 #include "conn_parts.h"
 
 #include "errmap.h"
+#include "fallback.h"
 #include "listen.h"
 #include "log.h"
+#include "migrate.h"
 #include "request.h"
 
 #include <errno.h>
 #include <gnutls/crypto.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #define PATHS_A_SECOND 16u
+#define STRANGERS_A_SECOND 256u
+#define NO_APPLICATION_PROTOCOL 120 /* RFC 7301, 3.2 */
 
 /* --- callbacks: ngtcp2 calls them from within read_pkt, writev_stream and handle_expiry --- */
 
@@ -43,19 +48,23 @@ static int cb_new_cid(ngtcp2_conn *quic, ngtcp2_cid *cid, uint8_t *token, size_t
 static int cb_remove_cid(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user_data)
 {
 	(void)quic;
-	qs_conn_cid_remove(user_data, cid->data, cid->datalen);
+	qs_conn_cid_retire(user_data, cid->data, cid->datalen);
 	return 0;
 }
 
 static void conn_is_up(struct qs_conn *conn)
 {
 	conn->handshake_done = true;
+	qs_conn_not_opening(conn);
 	conn->state = QS_CONNECTION_OPEN;
 	conn->idle_since_ns = conn->engine->now_ns;
 	if (conn->server)
 		qs_tls_server_name(&conn->link, conn->sni, sizeof(conn->sni));
+	else
+		qs_fallback_forget(conn->engine, &conn->key);
 	qs_log("connection %llu: open, %s, alpn %s, sni %s", (unsigned long long)conn->id,
 	       conn->server ? "server" : "client", conn->rule->alpn, conn->sni);
+	qs_will_renew(conn);
 	qs_conn_dirty(conn);
 }
 
@@ -78,6 +87,7 @@ static int cb_handshake_confirmed(ngtcp2_conn *quic, void *user_data)
 	(void)quic;
 	if (!conn->handshake_done)
 		conn_is_up(conn);
+	qs_migrate_confirmed(conn);
 	return 0;
 }
 
@@ -152,13 +162,17 @@ static int cb_stream_reset(ngtcp2_conn *quic, int64_t id, uint64_t final_size, u
 	(void)final_size;
 	if (stream != NULL) {
 		bool exchanged =
-			stream->tx_acked > 0 || stream->rx_bytes > 0 ||
+			stream->tx_acked > 0 || stream->kept > 0 || stream->rx_bytes > 0 ||
 			atomic_load_explicit(
 				&qs_pages_slot(&conn->engine->pages, stream->slot)->received_bytes,
 				memory_order_relaxed) > 0;
 
-		if (code == QS_APP_REFUSED)
+		if (code == QS_APP_REFUSED || code == QS_APP_MOVED) {
 			conn->engine->totals.streams_refused++;
+			conn->refusing = true;
+		}
+		if (code == QS_APP_MOVED && qs_stream_moved(stream))
+			return 0;
 		qs_stream_fail(stream, stream->rx_fin ? EPIPE : qs_errmap_stream(code, exchanged),
 			       QS_APP_RESET);
 	}
@@ -197,19 +211,20 @@ static int cb_path_validation(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_pa
 	(void)quic;
 	(void)flags;
 	(void)old;
+	qs_migrate_validated(conn, path, result);
 	if (result == NGTCP2_PATH_VALIDATION_RESULT_SUCCESS) {
 		qs_addr_from_sockaddr(&conn->peer, (const struct sockaddr *)path->remote.addr,
 				      path->remote.addrlen);
 		qs_addr_from_sockaddr(&conn->local, (const struct sockaddr *)path->local.addr,
 				      path->local.addrlen);
+		qs_will_renew(conn);
 	}
 	return 0;
 }
 
 #define COMMON_CALLBACKS                                                                           \
 	.recv_crypto_data = qs_tls_recv_crypto_data,                                               \
-	.handshake_completed = cb_handshake_completed, .encrypt = ngtcp2_crypto_encrypt_cb,        \
-	.decrypt = ngtcp2_crypto_decrypt_cb, .hp_mask = ngtcp2_crypto_hp_mask_cb,                  \
+	.handshake_completed = cb_handshake_completed, .decrypt = ngtcp2_crypto_decrypt_cb,        \
 	.recv_stream_data = cb_stream_data, .acked_stream_data_offset = cb_acked,                  \
 	.stream_open = cb_stream_open, .stream_close = cb_stream_close,                            \
 	.stream_reset = cb_stream_reset, .extend_max_stream_data = cb_more_stream_data,            \
@@ -223,6 +238,8 @@ static int cb_path_validation(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_pa
 
 const ngtcp2_callbacks qs_conn_client_callbacks = {
 	COMMON_CALLBACKS,
+	.encrypt = qs_will_encrypt,
+	.hp_mask = qs_will_hp_mask,
 	.client_initial = ngtcp2_crypto_client_initial_cb,
 	.recv_retry = ngtcp2_crypto_recv_retry_cb,
 	.handshake_confirmed = cb_handshake_confirmed,
@@ -231,12 +248,28 @@ const ngtcp2_callbacks qs_conn_client_callbacks = {
 
 const ngtcp2_callbacks qs_conn_server_callbacks = {
 	COMMON_CALLBACKS,
+	.encrypt = ngtcp2_crypto_encrypt_cb,
+	.hp_mask = ngtcp2_crypto_hp_mask_cb,
 	.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
 };
 
 /* --- packets --- */
 
-static void read_failed(struct qs_conn *conn, int rv)
+/* What the errno would not tell from a closed port. */
+static enum qs_reason cause_of(const ngtcp2_ccerr *error)
+{
+	if (error->type != NGTCP2_CCERR_TYPE_TRANSPORT ||
+	    error->error_code == NGTCP2_CONNECTION_REFUSED)
+		return QS_REASON_NONE;
+	if (error->error_code == NGTCP2_CRYPTO_ERROR + NO_APPLICATION_PROTOCOL)
+		return QS_REASON_NO_ALPN;
+	return qs_errmap_close(error, true, false) == ECONNREFUSED ? QS_REASON_FAILED
+								   : QS_REASON_NONE;
+}
+
+/* What is wrong with the packet, by ngtcp2's word. */
+static void read_failed(struct qs_conn *conn, int rv, const struct qs_udp_train *train,
+			const uint8_t *packet, size_t len)
 {
 	ngtcp2_ccerr error;
 	const ngtcp2_ccerr *received;
@@ -249,6 +282,7 @@ static void read_failed(struct qs_conn *conn, int rv)
 		qs_log("connection %llu: closed by the peer: %s", (unsigned long long)conn->id,
 		       qs_errmap_text(received));
 		app_error = qs_errmap_close(received, true, conn->handshake_done);
+		conn->cause = cause_of(received);
 		snprintf(reason, sizeof(reason), "%s%s",
 			 app_error == EACCES ? "the peer refused: " : "",
 			 app_error == EACCES ? qs_errmap_text(received) : "");
@@ -256,8 +290,11 @@ static void read_failed(struct qs_conn *conn, int rv)
 		return;
 	case NGTCP2_ERR_CLOSING:
 		return;
+	case NGTCP2_ERR_RETRY: /* the ClientHello's start is not in its first packet */
+		qs_conn_retry(conn->endpoint, train, packet, len);
+		qs_conn_drop(conn, ECONNREFUSED);
+		return;
 	case NGTCP2_ERR_DROP_CONN:
-	case NGTCP2_ERR_RETRY: /* nothing here asks for a Retry */
 		qs_conn_drop(conn, ECONNREFUSED);
 		return;
 	case NGTCP2_ERR_CRYPTO:
@@ -267,29 +304,36 @@ static void read_failed(struct qs_conn *conn, int rv)
 		ngtcp2_ccerr_set_liberr(&error, rv, NULL, 0);
 		break;
 	}
+	conn->cause = cause_of(&error);
 	qs_conn_close(conn, &error, qs_errmap_close(&error, false, conn->handshake_done));
 }
 
-/* Each new path costs a validation and a connection ID: a peer that hops more often than
- * PATHS_A_SECOND is not followed. */
-static bool may_come_from_there(struct qs_conn *conn, const struct qs_udp_train *train)
+static bool is_current(const struct qs_conn *conn, const struct qs_addr *from)
+{
+	const ngtcp2_addr *remote = &ngtcp2_conn_get_path(conn->quic)->remote;
+	struct qs_addr current;
+
+	return qs_addr_from_sockaddr(&current, (const struct sockaddr *)remote->addr,
+				     remote->addrlen) == 0 &&
+	       memcmp(&current, from, sizeof(current)) == 0;
+}
+
+/*
+ * What comes from where the peer is passes, whatever others send. A new path costs a validation and
+ * a connection ID: a peer that hops more often than PATHS_A_SECOND is not followed. What comes from
+ * elsewhere may be anybody's, so it has a budget that hops don't share.
+ */
+static bool may_come_from_there(struct qs_conn *conn, const struct qs_addr *from)
 {
 	uint64_t now = conn->engine->now_ns;
-	struct qs_addr from;
 
-	if (qs_addr_from_sockaddr(&from, (const struct sockaddr *)&train->remote,
-				  train->remote_len) < 0)
-		return false;
-	if (memcmp(&from, &conn->last_from, sizeof(from)) == 0)
+	if (is_current(conn, from))
 		return true;
 	if (now - conn->paths_since_ns > QS_NSEC) {
 		conn->paths_since_ns = now;
-		conn->n_paths = 0;
+		conn->n_paths = conn->n_strangers = 0;
 	}
-	if (conn->n_paths++ >= PATHS_A_SECOND)
-		return false;
-	conn->last_from = from;
-	return true;
+	return conn->n_paths < PATHS_A_SECOND && conn->n_strangers++ < STRANGERS_A_SECOND;
 }
 
 static void read_train(struct qs_conn *conn, const struct qs_udp_train *train, uint8_t *data,
@@ -301,9 +345,15 @@ static void read_train(struct qs_conn *conn, const struct qs_udp_train *train, u
 		.local = {.addr = (ngtcp2_sockaddr *)&local, .addrlen = train->local_len},
 		.remote = {.addr = (ngtcp2_sockaddr *)&remote, .addrlen = train->remote_len},
 	};
+	struct qs_addr from;
+	bool strange;
 
-	if (!may_come_from_there(conn, train))
+	if (qs_addr_from_sockaddr(&from, (const struct sockaddr *)&train->remote,
+				  train->remote_len) < 0 ||
+	    !may_come_from_there(conn, &from))
 		return;
+	strange = !is_current(conn, &from);
+	conn->heard_ns = conn->engine->now_ns;
 	for (size_t at = 0; at < len; at += train->segment) {
 		size_t n = len - at < train->segment ? len - at : train->segment;
 		int rv = ngtcp2_conn_read_pkt(conn->quic, &path, &pi, data + at, n,
@@ -311,10 +361,11 @@ static void read_train(struct qs_conn *conn, const struct qs_udp_train *train, u
 
 		conn->received_packets++;
 		if (rv != 0) {
-			read_failed(conn, rv);
+			read_failed(conn, rv, train, data + at, n);
 			return;
 		}
 	}
+	conn->n_paths += strange && is_current(conn, &from);
 }
 
 void qs_conn_receive(struct qs_conn *conn, const struct qs_udp_train *train, uint8_t *data,
@@ -323,10 +374,11 @@ void qs_conn_receive(struct qs_conn *conn, const struct qs_udp_train *train, uin
 	if (conn->poisoned || conn->buried)
 		return;
 	if (conn->state == QS_CONNECTION_CLOSING) {
-		qs_conn_repeat_close(conn);
+		qs_conn_repeat_close(conn, len);
 		return;
 	}
 	QS_GUARDED(conn, read_train(conn, train, data, len));
+	qs_will_saw(conn, data, len);
 	qs_conn_dirty(conn);
 }
 
@@ -336,10 +388,7 @@ void qs_conn_serve_waiting(struct qs_conn *conn)
 		struct qs_request *request = TAILQ_FIRST(&conn->waiting);
 		bool room = ngtcp2_conn_get_streams_bidi_left(conn->quic) > 0;
 
-		TAILQ_REMOVE(&conn->waiting, request, link);
-		conn->n_waiting--;
-		request->conn = NULL;
-		TAILQ_INSERT_TAIL(&conn->engine->requests, request, link);
+		qs_request_leave(request);
 		if (!room || !qs_request_complete(request, conn))
 			qs_request_route(request);
 	}
@@ -351,6 +400,12 @@ void qs_conn_keep_alive(struct qs_conn *conn)
 						   : conn->rule->idle_timeout_ns / 3;
 	unsigned want = conn->n_streams > 0;
 
+	if (conn->ping) { /* a nanosecond without a packet is over when the next one is written */
+		conn->ping = false;
+		conn->keep_alive = UINT_MAX;
+		ngtcp2_conn_set_keep_alive_timeout(conn->quic, 1);
+		return;
+	}
 	if (want == conn->keep_alive)
 		return;
 	conn->keep_alive = want;

@@ -1,22 +1,48 @@
 /* SPDX-License-Identifier: MIT */
 /* A server's connections: the first Initial of a client. */
+
+/*
+ * Theory. A connection that is opening costs some 70 KiB and a signature, and its Initial may come from
+ * anybody in anybody's name. While few are opening each Initial gets one. From RETRY_AT on a client is
+ * asked to come again with a token that only its address can have got (RFC 9000, 8.1.2), which costs us
+ * nothing to remember: so spoofed Initials take no more places, and clients a round trip more.
+ */
 #include "conn_parts.h"
 
 #include "cid.h"
+#include "endpoint_parts.h"
 #include "errmap.h"
 #include "listen.h"
 #include "log.h"
+#include "token.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define CONNS_MAX 16384u
 #define OPENING_MAX 4096u /* server connections in the handshake, at most */
+#define RETRY_AT 512u /* so many of them, and clients must validate their address first */
+#define REFUSALS_A_SECOND 1000u /* of tokens */
 
-static int server_start(struct qs_conn *conn, const ngtcp2_pkt_hd *hd,
+/* What is known of where an Initial comes from. */
+struct origin {
+	enum qs_token_kind kind;
+	ngtcp2_cid odcid; /* RETRY: of the very first Initial */
+};
+
+static uint64_t wall_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * QS_NSEC + (uint64_t)ts.tv_nsec;
+}
+
+static int server_start(struct qs_conn *conn, const ngtcp2_pkt_hd *hd, const struct origin *origin,
 			const struct qs_udp_train *train)
 {
 	ngtcp2_settings settings;
@@ -32,6 +58,17 @@ static int server_start(struct qs_conn *conn, const ngtcp2_pkt_hd *hd,
 	qs_conn_params(conn, &params);
 	params.original_dcid = hd->dcid;
 	params.original_dcid_present = 1;
+	if (origin->kind == QS_TOKEN_RETRY) {
+		params.original_dcid = origin->odcid;
+		params.retry_scid = hd->dcid;
+		params.retry_scid_present = 1;
+	}
+	if (origin->kind != QS_TOKEN_NONE) { /* what lifts the limit on what is sent */
+		settings.token = hd->token;
+		settings.tokenlen = hd->tokenlen;
+		settings.token_type = origin->kind == QS_TOKEN_RETRY ? NGTCP2_TOKEN_TYPE_RETRY
+								     : NGTCP2_TOKEN_TYPE_NEW_TOKEN;
+	}
 	rv = qs_conn_cid_new(conn, &scid);
 	if (rv == 0)
 		rv = qs_conn_cid_add(conn, hd->dcid.data, hd->dcid.datalen);
@@ -48,49 +85,102 @@ static int server_start(struct qs_conn *conn, const ngtcp2_pkt_hd *hd,
 }
 
 static int server_begin(struct qs_conn *conn, struct qs_tls_creds *creds, const ngtcp2_pkt_hd *hd,
-			const struct qs_udp_train *train)
+			const struct origin *origin, const struct qs_udp_train *train)
 {
-	int rv = server_start(conn, hd, train);
+	int rv = server_start(conn, hd, origin, train);
 
 	return rv < 0 ? rv : qs_tls_server_init(&conn->link, creds, conn->rule->alpn);
 }
 
-/* Not inlined: locals of a function that holds a trap may be lost by its jump. */
-__attribute__((noinline)) static unsigned count_opening(const struct qs_engine *engine)
+void qs_conn_not_opening(struct qs_conn *conn)
 {
-	const struct qs_conn *conn;
-	unsigned n = 0;
-
-	TAILQ_FOREACH(conn, &engine->conns, link_all)
-	n += conn->server && conn->state == QS_CONNECTION_HANDSHAKE;
-	return n;
+	conn->engine->n_opening -= conn->opening;
+	conn->opening = false;
 }
 
-struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_udp_train *train,
-			       const uint8_t *packet, size_t len)
+/* --- address validation --- */
+
+static void answer(struct qs_endpoint *endpoint, const struct qs_udp_train *train, uint8_t *packet,
+		   ssize_t len)
+{
+	struct qs_udp_train one = *train;
+
+	if (len <= 0)
+		return;
+	one.data = packet;
+	one.len = one.segment = (size_t)len;
+	one.ecn = 0;
+	qs_udp_send(&endpoint->udp, &one);
+}
+
+void qs_conn_retry(struct qs_endpoint *endpoint, const struct qs_udp_train *train,
+		   const uint8_t *packet, size_t len)
+{
+	uint8_t out[256];
+	ngtcp2_pkt_hd hd;
+	ngtcp2_cid scid;
+
+	if (ngtcp2_accept(&hd, packet, len) != 0 || hd.tokenlen > 0 ||
+	    qs_conn_cid_make(endpoint, &scid) < 0)
+		return;
+	endpoint->engine->totals.retries_sent++;
+	answer(endpoint, train, out,
+	       qs_token_write_retry(out, sizeof(out), endpoint->token_secret, &hd,
+				    (const struct sockaddr *)&train->remote, &scid, wall_ns()));
+}
+
+/* False: this Initial shall get no connection; the client may have been answered. */
+static bool validate(struct qs_endpoint *endpoint, const struct qs_udp_train *train,
+		     const ngtcp2_pkt_hd *hd, struct origin *origin)
+{
+	struct qs_engine *engine = endpoint->engine;
+	uint8_t out[256];
+
+	origin->kind = qs_endpoint_token(endpoint, hd, (const struct sockaddr *)&train->remote,
+					 &origin->odcid);
+	if (origin->kind != QS_TOKEN_INVALID)
+		return true;
+	if (qs_endpoint_within_budget(engine, &engine->n_refusals, REFUSALS_A_SECOND))
+		answer(endpoint, train, out, qs_token_write_refusal(out, sizeof(out), hd));
+	return false;
+}
+
+struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_rule *rule,
+			       const struct qs_udp_train *train, const uint8_t *packet, size_t len)
 {
 	struct qs_engine *engine = endpoint->engine;
 	struct qs_tls_creds *creds;
 	volatile int begun = -EIO;
+	struct origin origin;
 	struct qs_conn *conn;
 	ngtcp2_pkt_hd hd;
 	char text[512];
 
-	if (endpoint->n_listeners == 0 || ngtcp2_accept(&hd, packet, len) != 0)
+	if (ngtcp2_accept(&hd, packet, len) != 0)
 		return NULL;
-	if (engine->n_conns >= CONNS_MAX ||
-	    (engine->n_conns >= OPENING_MAX && count_opening(engine) >= OPENING_MAX))
+	if (engine->n_conns >= CONNS_MAX) { /* not for a moment only: the client shall not wait */
+		qs_endpoint_refuse(endpoint, train, hd.version, &hd.scid, &hd.dcid,
+				   NGTCP2_CONNECTION_REFUSED);
 		return NULL;
-	creds = qs_engine_creds(engine, endpoint->rule, text);
-	conn = creds != NULL ? qs_conn_new(engine, endpoint, endpoint->rule, true) : NULL;
+	}
+	if (engine->n_opening >= OPENING_MAX || !validate(endpoint, train, &hd, &origin))
+		return NULL;
+	if (origin.kind == QS_TOKEN_NONE && engine->n_opening >= RETRY_AT) {
+		qs_conn_retry(endpoint, train, packet, len);
+		return NULL;
+	}
+	creds = qs_engine_creds(engine, rule, text);
+	conn = creds != NULL ? qs_conn_new(engine, endpoint, rule, true) : NULL;
 	if (conn == NULL)
 		return NULL;
 	qs_addr_from_sockaddr(&conn->local, (const struct sockaddr *)&train->local,
 			      train->local_len);
 	qs_addr_from_sockaddr(&conn->peer, (const struct sockaddr *)&train->remote,
 			      train->remote_len);
-	conn->reset_secret = qs_tls_creds_reset_secret(creds);
-	QS_GUARDED(conn, begun = server_begin(conn, creds, &hd, train));
+	conn->opening = true;
+	engine->n_opening++;
+	conn->reset_secret = endpoint->reset_secret;
+	QS_GUARDED(conn, begun = server_begin(conn, creds, &hd, &origin, train));
 	if (begun < 0) {
 		qs_conn_drop(conn, 0);
 		return NULL;

@@ -68,6 +68,7 @@ void qs_conn_params(struct qs_conn *conn, ngtcp2_transport_params *params)
 	params->max_idle_timeout = conn->rule->idle_timeout_ns;
 	params->active_connection_id_limit = 7;
 	params->grease_quic_bit = 1;
+	params->disable_active_migration = conn->server && !conn->rule->migration;
 }
 
 ngtcp2_path qs_conn_make_path(struct sockaddr_storage *local, socklen_t local_len,

@@ -35,6 +35,9 @@
 struct writer {
 	struct qs_conn *conn;
 	struct qs_udp_train train;
+	/* The packet being built: ngtcp2 wants the same two for all its parts, and sets ECN with the first. */
+	ngtcp2_path_storage ps;
+	ngtcp2_pkt_info pi;
 	size_t max_payload; /* of the path now */
 	size_t max_packet; /* with a PMTU probe */
 	bool blocked; /* the kernel had no room */
@@ -161,14 +164,11 @@ static int write_one(struct writer *w, bool streams)
 	struct qs_conn *conn = w->conn;
 	struct qs_stream *stream = streams ? next_stream(conn) : NULL;
 	uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_NONE;
-	ngtcp2_path_storage ps;
-	ngtcp2_pkt_info pi;
 	ngtcp2_vec vec[VECTORS];
 	ngtcp2_ssize taken = -1, n;
 	size_t n_vec = 0;
 	bool fin = false;
 
-	ngtcp2_path_storage_zero(&ps);
 	if (stream != NULL) {
 		n_vec = qs_stream_unsent(stream, vec, VECTORS, w->max_packet, &fin);
 		flags |= NGTCP2_WRITE_STREAM_FLAG_MORE;
@@ -176,8 +176,8 @@ static int write_one(struct writer *w, bool streams)
 			flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
 	}
 	n = ngtcp2_conn_writev_stream(
-		conn->quic, &ps.path, &pi, w->train.data + w->train.len, w->max_packet, &taken,
-		flags, stream != NULL ? stream->id : -1, vec, n_vec, conn->engine->now_ns);
+		conn->quic, &w->ps.path, &w->pi, w->train.data + w->train.len, w->max_packet,
+		&taken, flags, stream != NULL ? stream->id : -1, vec, n_vec, conn->engine->now_ns);
 	if (stream != NULL && taken >= 0) {
 		size_t offered = 0;
 
@@ -215,9 +215,10 @@ static int write_one(struct writer *w, bool streams)
 	}
 	if (n == 0)
 		return 0;
-	if (stream != NULL)
+	/* One that the packet had no room for keeps its turn: streams begin in the order in which they were opened. */
+	if (stream != NULL && taken >= 0)
 		rotate(conn, stream);
-	return writer_take(w, (size_t)n, &ps.path, pi.ecn) ? 1 : 0;
+	return writer_take(w, (size_t)n, &w->ps.path, w->pi.ecn) ? 1 : 0;
 }
 
 static void write_packets(struct qs_conn *conn)
@@ -228,6 +229,7 @@ static void write_packets(struct qs_conn *conn)
 	uint64_t limit;
 	bool streams;
 
+	ngtcp2_path_storage_zero(&w.ps);
 	ngtcp2_conn_get_conn_info(conn->quic, &info);
 	limit = in_flight_limit(conn, &info);
 	streams = conn->handshake_done && info.bytes_in_flight < limit;
@@ -291,9 +293,13 @@ void qs_conn_write(struct qs_conn *conn)
 	if (conn->n_waiting > 0 && conn->handshake_done)
 		qs_conn_serve_waiting(
 			conn); /* opens streams under a trap of its own: it also touches apps */
+	if (conn->n_moving > 0)
+		qs_conn_serve_moving(conn);
 	if (conn->state == QS_CONNECTION_CLOSING || conn->poisoned || conn->buried)
 		return;
+	qs_will_writing(conn->server ? NULL : conn);
 	QS_GUARDED(conn, write_turn(conn));
+	qs_will_writing(NULL);
 }
 
 /* --- closing --- */
@@ -305,7 +311,6 @@ static void send_close(struct qs_conn *conn, const ngtcp2_path *path)
 				     .segment = conn->closing_len};
 
 	set_path(&train, path, 0);
-	conn->closing_sent_ns = conn->engine->now_ns;
 	qs_udp_send(&conn->endpoint->udp, &train);
 }
 
@@ -332,11 +337,15 @@ void qs_conn_write_close(struct qs_conn *conn, const ngtcp2_ccerr *error)
 	send_close(conn, &ps.path);
 }
 
-void qs_conn_repeat_close(struct qs_conn *conn)
+void qs_conn_repeat_close(struct qs_conn *conn, size_t len)
 {
-	if (conn->closing_len == 0 || conn->poisoned ||
-	    conn->engine->now_ns - conn->closing_sent_ns < QS_MSEC)
+	uint32_t heard = ++conn->closing_heard;
+
+	conn->closing_in += len;
+	if (conn->closing_len == 0 || conn->poisoned || (heard & (heard - 1)) != 0 ||
+	    conn->closing_out + conn->closing_len > 3 * conn->closing_in)
 		return;
+	conn->closing_out += conn->closing_len;
 	send_close(conn, ngtcp2_conn_get_path(conn->quic));
 }
 

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* The control socket: one request, one reply, and the connection is closed. */
+#include "conn.h"
+#include "drain.h"
 #include "engine.h"
 #include "header.h"
 #include "listen.h"
 #include "log.h"
 #include "request.h"
+#include "worker.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -108,6 +112,14 @@ static void serve_listen(struct client *client, const struct qs_control_req *req
 	int out = -1, rv;
 
 	getsockopt(client->source.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	if (!qs_header_same_net(tcp_fd, client->source.fd)) {
+		answer.error = EADDRNOTAVAIL;
+		snprintf(answer.text, sizeof(answer.text),
+			 "the socket is of another network namespace than the engine");
+		reply(client->source.fd, &answer, NULL, 0);
+		close(tcp_fd);
+		return;
+	}
 	rv = qs_listener_new(engine, tcp_fd, req->backlog, &req->options, cred.pid, &out,
 			     answer.text);
 	answer.error = -rv;
@@ -117,35 +129,120 @@ static void serve_listen(struct client *client, const struct qs_control_req *req
 		reply(client->source.fd, &answer, NULL, 0);
 		return;
 	}
+	qs_will_prepare(engine, true);
 	reply(client->source.fd, &answer,
 	      (int[]){out, engine->pages.status_fd, engine->pages.options_fd}, 3);
 	close(out);
 }
 
+static void stay_for(struct qs_engine *engine, int fd)
+{
+	struct ucred cred = {0};
+	socklen_t len = sizeof(cred);
+
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	qs_keeper_add(&engine->keepers, cred.pid);
+}
+
+static void serve_privilege(struct client *client, const struct qs_control_req *req)
+{
+	struct qs_control_reply answer = {.magic = QS_CONTROL_MAGIC};
+	struct ucred cred = {0};
+	socklen_t len = sizeof(cred);
+
+	getsockopt(client->source.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	if (client->engine->thread)
+		answer.error = -qs_privilege_mirror(client->engine, cred.pid, &req->mirror);
+	else
+		qs_privilege_asked(client->engine, cred.pid);
+	reply(client->source.fd, &answer, NULL, 0);
+}
+
+static void drain(struct qs_engine *engine, const void *argument)
+{
+	bool *const *busy = argument;
+	struct qs_conn *conn;
+
+	qs_drain_begin(engine);
+	if (!qs_drain_done(engine)) {
+		**busy = true;
+		return;
+	}
+	TAILQ_FOREACH(conn, &engine->conns, link_all)
+	qs_conn_close_idle(conn);
+}
+
+/* Only from process 1, with which this engine ends anyway. */
+static void serve_drain(struct client *client)
+{
+	struct qs_control_reply answer = {.magic = QS_CONTROL_MAGIC};
+	bool busy = false, *const report = &busy;
+	struct ucred cred = {0};
+	socklen_t len = sizeof(cred);
+
+	getsockopt(client->source.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	if (cred.pid == 1) {
+		drain(client->engine, &report);
+		qs_workers_do(client->engine, drain, &report);
+	}
+	answer.error = cred.pid != 1 ? EPERM : busy ? EAGAIN : 0;
+	reply(client->source.fd, &answer, NULL, 0);
+}
+
+/* `fd` is the descriptor that came along, or -1. Returns it, or -1 when it is in other hands. A
+ * switch, so that no two requests get one number. */
+static int serve(struct client *client, const struct qs_control_req *req, int fd)
+{
+	struct qs_control_reply answer = {.magic = QS_CONTROL_MAGIC};
+	struct qs_engine *engine = client->engine;
+	int peer = client->source.fd;
+
+	switch ((enum qs_op)req->op) {
+	case QS_OP_LISTEN:
+		if (fd < 0)
+			break;
+		serve_listen(client, req, fd);
+		return -1;
+	case QS_OP_STAY:
+		stay_for(engine, peer);
+		/* fall through */
+	case QS_OP_PAGES:
+		reply(peer, &answer, (int[]){engine->pages.status_fd, engine->pages.options_fd}, 2);
+		return fd;
+	case QS_OP_PRIVILEGE:
+		serve_privilege(client, req);
+		return fd;
+	case QS_OP_DRAIN:
+		serve_drain(client);
+		return fd;
+	case QS_OP_RING:
+		if (req->ring.kind >= QS_RING_MAX)
+			break;
+		engine->totals.rings[req->ring.kind] += req->ring.n;
+		reply(peer, &answer, NULL, 0);
+		return fd;
+	case QS_OP_PROBE:
+		qs_listener_probe_all(engine);
+		reply(peer, &answer, NULL, 0);
+		return fd;
+	}
+	answer.error = EINVAL;
+	reply(peer, &answer, NULL, 0);
+	return fd;
+}
+
 static void client_event(struct qs_source *source, uint32_t events)
 {
 	struct client *client = qs_container(source, struct client, source);
-	struct qs_engine *engine = client->engine;
-	struct qs_control_reply answer = {.magic = QS_CONTROL_MAGIC};
 	struct qs_control_req req;
 	int fd;
 
 	(void)events;
-	if (!receive(source->fd, &req, &fd) || !qs_engine_may(engine, source->fd, req.token)) {
-		qs_engine_refused(engine, "control", 0);
-	} else if (req.op == QS_OP_LISTEN && fd >= 0) {
-		serve_listen(client, &req, fd);
-		fd = -1;
-	} else if (req.op == QS_OP_PAGES) {
-		reply(source->fd, &answer,
-		      (int[]){engine->pages.status_fd, engine->pages.options_fd}, 2);
-	} else if (req.op == QS_OP_PROBE) {
-		qs_listener_probe_all(engine);
-		reply(source->fd, &answer, NULL, 0);
-	} else {
-		answer.error = EINVAL;
-		reply(source->fd, &answer, NULL, 0);
-	}
+	if (!receive(source->fd, &req, &fd) ||
+	    !qs_engine_may(client->engine, source->fd, req.token))
+		qs_engine_refused(client->engine, "control", 0);
+	else
+		fd = serve(client, &req, fd);
 	if (fd >= 0)
 		close(fd);
 	client_end(client);

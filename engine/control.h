@@ -35,12 +35,25 @@
  * by sending one more byte, which is told from the app's own data by the SCM_RIGHTS descriptor that
  * comes with it; the engine drops both.
  *
+ * In mode prefer the header brings two more descriptors: the app's own TCP socket, unconnected, and,
+ * if the connect blocks, one end of a socketpair on whose other end the shim waits instead. If TCP
+ * wins and the shim still waits there, the engine sends it the TCP socket back, connected, with one
+ * octet. When it has no part in the attempt any more it closes that end; the mark tells the rest. If nobody waits any more, or the
+ * connect does not block, the engine relays between the app's end and the TCP socket.
+ *
  * listen(): one QS_OP_LISTEN request with the app's TCP socket; the reply brings the AF_UNIX
  * listener that replaces it. The engine connects to it for each stream, from an end that is bound
  * to a *record*: a printable abstract name that says slot, generation and both addresses.
+ * In mode prefer the engine accepts on the TCP socket too. Such a connection comes in an *envelope*:
+ * an end whose record has generation 0 (no slot has). In it are an octet with the TCP descriptor, and
+ * another octet when the engine has none of it any more. The first is QS_ENVELOPE_LINGER where
+ * SO_LINGER was off: it is on with 0 meanwhile, so that a connection that nobody takes is reset.
+ * accept() takes the descriptor out. Where the process has no room for it, accept() sends the
+ * envelope back through itself, and it is delivered again.
  */
 
 #define QS_ENGINE_ENV "QUICSHIM_ENGINE"
+#define QS_ORIGIN_ENV "QUICSHIM_ORIGIN" /* the pid of the process that chose the identity */
 #define QS_PROTOCOL_VERSION 1u
 
 /* A public id and a secret token; the text form is 16 hex digits, '-', 32 hex digits. */
@@ -111,7 +124,16 @@ struct qs_options {
 	uint8_t small_set; /* bit per small option (option.c of the shim), for reading back only */
 	uint8_t small[8];
 	uint8_t read_shut; /* the app has shut down reading: an end of its data is its own doing */
-	uint8_t reserved[24];
+	struct qs_addr
+		bound; /* the client's own choice before connect(); family 0 = none. Not read by the engine */
+	/* For reading back only: */
+	uint32_t pacing[2]; /* SO_MAX_PACING_RATE, low half and high; 0 = not set */
+	struct {
+		uint8_t level, name;
+		int32_t value;
+	} rare[6]; /* options that are none of these */
+	uint8_t n_rare;
+	uint8_t reserved[7];
 };
 enum qs_option {
 	QS_OPT_NODELAY,
@@ -133,12 +155,14 @@ enum qs_option {
 	QS_OPT_MAX
 };
 
-/* The header of a connect. Exactly QS_CONNECT_REQ_SIZE octets are sent, in one sendmsg with one
- * SCM_RIGHTS descriptor (the app's end itself). */
+/* The header of a connect. Exactly QS_CONNECT_REQ_SIZE octets are sent, in one sendmsg with one to
+ * three SCM_RIGHTS descriptors: the app's end itself; mode prefer: the TCP socket, and what a blocking
+ * connect waits for. */
 #define QS_CONNECT_REQ_SIZE 4480
 #define QS_CONNECT_MAGIC 0x51534331u
 #define QS_CONNECT_TOTAL_MAX (64u * 1024u * 1024u)
 #define QS_CONNECT_BLOCKING 1u /* one filler byte with a descriptor may follow */
+#define QS_CONNECT_FDS_MAX 3
 #define QS_NAME_MAX 254 /* a host name with its NUL */
 #define QS_NAMES_MAX 4
 struct qs_connect_req {
@@ -160,7 +184,7 @@ struct qs_connect_req {
 	uint8_t filler[QS_CONNECT_REQ_SIZE - 108 - sizeof(struct qs_options) -
 		       QS_NAMES_MAX * QS_NAME_MAX];
 };
-_Static_assert(sizeof(struct qs_options) == 128, "option slots are two cache lines");
+_Static_assert(sizeof(struct qs_options) == 192, "option slots are three cache lines");
 #define QS_CONNECT_SAID (QS_CONNECT_REQ_SIZE / 2)
 _Static_assert(offsetof(struct qs_connect_req, filler) <= QS_CONNECT_SAID,
 	       "what is said fits the first piece");
@@ -172,8 +196,26 @@ _Static_assert(sizeof(struct qs_connect_req) == QS_CONNECT_REQ_SIZE, "one header
 enum qs_op {
 	QS_OP_PAGES = 1, /* reply fds: status page (read-only), option page */
 	QS_OP_PROBE = 3, /* forget listeners that are gone, now: a bind() met EADDRINUSE */
+	QS_OP_PRIVILEGE = 4, /* the sender may have given up privileges: the engine follows */
+	QS_OP_DRAIN = 7, /* process 1 of the engine's namespace exits: EAGAIN until all is sent */
+	QS_OP_RING = 5, /* io_uring met the policy: to be counted */
+	QS_OP_STAY = 6, /* as QS_OP_PAGES; and the engine stays while the sender lives */
 	QS_OP_LISTEN = 2, /* request fd: the app's bound TCP socket; reply fds: listener, status
 			     page, option page */
+};
+/* A call that gave privileges up, for an engine that is a thread of the same process. */
+struct qs_mirror {
+	int32_t option; /* of prctl; 0 = capset, or nothing that a thread must repeat */
+	uint64_t argument[4]; /* of prctl */
+	bool capset;
+	uint32_t effective[2], permitted[2], inheritable[2]; /* of capset */
+};
+/* What io_uring did in a program. */
+enum qs_ring_kind {
+	QS_RING_SEEN, /* a ring was set up */
+	QS_RING_MADE, /* a connect, listen, accept that the shim made or made fit */
+	QS_RING_REFUSED, /* one that would have gone past the policy */
+	QS_RING_MAX
 };
 struct qs_control_req {
 	uint32_t magic;
@@ -181,8 +223,16 @@ struct qs_control_req {
 	uint32_t op;
 	int32_t backlog;
 	uint8_t token[16];
-	struct qs_options options; /* of the listening socket; accepted ones inherit them */
+	union {
+		struct qs_options options; /* of the listening socket; accepted ones inherit them */
+		struct qs_mirror mirror;
+		struct {
+			uint32_t kind; /* enum qs_ring_kind */
+			uint32_t n;
+		} ring;
+	};
 };
+_Static_assert(sizeof(struct qs_mirror) <= sizeof(struct qs_options), "requests are of one size");
 struct qs_control_reply {
 	uint32_t magic;
 	int32_t error; /* 0 or errno */
@@ -199,15 +249,35 @@ struct qs_record {
 };
 /* Writes the abstract address; returns its length. */
 socklen_t qs_record_encode(const struct qs_record *record, struct sockaddr_un *out);
+#define QS_ENVELOPE_LINGER 1
+/* It brings a TCP descriptor instead of a stream. */
+static inline bool qs_record_is_envelope(const struct qs_record *record)
+{
+	return record->generation == 0;
+}
 /* 0, or -EINVAL if it is no record. */
 int qs_record_decode(const struct sockaddr_un *addr, socklen_t len, struct qs_record *out);
 
 /* How a process engine is started: argv[0] only; the environment of the helper holds QS_ENGINE_ENV,
  * QUICSHIM_POLICY (absolute, if a file was found) and QUICSHIM_LOG if set; descriptor 3 is the
- * stream listener, descriptor 4 the control listener. Everything else is closed by the engine.
+ * stream listener, descriptor 4 the control listener. QS_STARTER_ENV holds the pid of the process that starts it, a
+ * comma, and that of the process which chose the identity (0 = not known). Everything else is closed by the engine.
  * LD_PRELOAD is not passed. */
+#define QS_STARTER_ENV "QUICSHIM_STARTER"
 #define QS_HELPER_STREAM_FD 3
 #define QS_HELPER_CONTROL_FD 4
+
+/*
+ * The host of an engine thread is about to exit or to exec: called by the shim on the host's thread,
+ * by way of qs_engine_start.leave_hook. Returns when the process may end: the engine goes on as a
+ * process of its own, or has nothing to serve, or has drained. Does nothing in a child of the host
+ * (fork, vfork), the second time, or if the engine's thread is gone. Async-signal-safe; keeps errno.
+ */
+enum qs_leave {
+	QS_LEAVE_EXIT, /* nothing brings this process back */
+	QS_LEAVE_EXEC, /* execve may fail: then the process lives on, and its engine is apart */
+};
+typedef void qs_leave_fn(enum qs_leave how);
 
 /* Entry of libquicshim-engine.so in thread placement. Takes the two listening descriptors
  * (duplicates them into its own table and tells through `ready`); the names point to memory that
@@ -224,6 +294,8 @@ struct qs_engine_start {
 	/* The engine's thread calls it first: from then on the shim lets that thread's calls
 	 * through (D10). */
 	void (*thread_hook)(void);
+	/* Set by the engine. */
+	qs_leave_fn **leave_hook;
 };
 typedef int qs_engine_start_fn(const struct qs_engine_start *start);
 #define QS_ENGINE_START_SYMBOL "qs_engine_start_thread"

@@ -5,6 +5,7 @@
 #include "conn.h"
 #include "errmap.h"
 #include "log.h"
+#include "route.h"
 #include "stream.h"
 
 #include <errno.h>
@@ -24,27 +25,50 @@ socklen_t qs_listener_path(const struct qs_listener *listener, struct sockaddr_u
 	return sizeof(*out);
 }
 
-static bool serves(const struct qs_listener *listener, const struct qs_endpoint *endpoint)
+bool qs_listener_serves(const struct qs_listener *listener, const struct qs_endpoint *endpoint)
 {
 	return listener->endpoints[0] == endpoint || listener->endpoints[1] == endpoint;
 }
 
-/* Listeners of one endpoint take turns: the one that serves goes to the end. */
-static struct qs_listener *choose(struct qs_engine *engine, const struct qs_endpoint *endpoint)
+struct qs_listener *qs_listener_find(struct qs_engine *engine, const struct qs_endpoint *endpoint,
+				     const struct qs_rule *rule)
 {
 	struct qs_listener *listener;
 
 	TAILQ_FOREACH(listener, &engine->listeners, link)
 	{
-		if (serves(listener, endpoint)) {
-			if (endpoint->n_listeners > 1) {
-				TAILQ_REMOVE(&engine->listeners, listener, link);
-				TAILQ_INSERT_TAIL(&engine->listeners, listener, link);
-			}
+		if (qs_listener_serves(listener, endpoint) && listener->rule == rule &&
+		    !listener->gone)
 			return listener;
-		}
 	}
 	return NULL;
+}
+
+struct qs_listener *qs_listener_by_id(struct qs_engine *engine, const struct qs_endpoint *endpoint,
+				      uint32_t id)
+{
+	struct qs_listener *listener;
+
+	TAILQ_FOREACH(listener, &engine->listeners, link)
+	{
+		if (listener->id == id)
+			return qs_listener_serves(listener, endpoint) && !listener->gone ? listener
+											 : NULL;
+	}
+	return NULL;
+}
+
+/* Listeners of one endpoint and rule take turns: the one that serves goes to the end. */
+static struct qs_listener *choose(const struct qs_conn *conn)
+{
+	struct qs_engine *engine = conn->engine;
+	struct qs_listener *listener = qs_listener_find(engine, conn->endpoint, conn->rule);
+
+	if (listener != NULL && conn->endpoint->n_listeners > 1) {
+		TAILQ_REMOVE(&engine->listeners, listener, link);
+		TAILQ_INSERT_TAIL(&engine->listeners, listener, link);
+	}
+	return listener;
 }
 
 /* Connects the stream's end to the listener. 0, -EAGAIN when its queue is full, or -errno. */
@@ -59,6 +83,27 @@ static int try_deliver(struct qs_stream *stream)
 	stream->engine->totals.streams_accepted++;
 	stream->listener = NULL;
 	return qs_stream_start(stream);
+}
+
+/* The same, and what finds a listener gone goes to the next one. This may be a callback, where
+ * connections can't be ended: the sweep ends the listener. */
+static int deliver_any(struct qs_stream *stream, const struct qs_conn *conn)
+{
+	struct qs_engine *engine = stream->engine;
+
+	for (;;) {
+		struct qs_listener *listener = stream->listener, *next;
+		int rv = try_deliver(stream);
+
+		if (rv != -ECONNREFUSED)
+			return rv;
+		listener->gone = true;
+		qs_timer_set(&engine->timers, &engine->sweep, engine->now_ns);
+		next = choose(conn);
+		if (next == NULL)
+			return rv;
+		stream->listener = next;
+	}
 }
 
 /* An end that is named with the stream's record. Returns the descriptor or -errno. */
@@ -84,18 +129,29 @@ static int named_end(struct qs_engine *engine, uint32_t slot, const struct qs_ad
 	return fd;
 }
 
+uint64_t qs_listener_refusal(const struct qs_conn *conn)
+{
+	struct qs_route route;
+
+	if (qs_listener_find(conn->engine, conn->endpoint, conn->rule) == NULL &&
+	    qs_route_find(conn->endpoint, &conn->local, conn->rule->alpn, conn->sni, 0, &route) &&
+	    route.kind == QS_ROUTE_LINK)
+		return QS_APP_MOVED;
+	return QS_APP_REFUSED;
+}
+
 static void refuse(struct qs_conn *conn, struct qs_listener *listener, int64_t stream_id)
 {
 	if (listener != NULL)
 		listener->refused++;
 	conn->engine->totals.streams_refused++;
-	qs_conn_shutdown_stream(conn, stream_id, QS_APP_REFUSED);
+	qs_conn_shutdown_stream(conn, stream_id, qs_listener_refusal(conn));
 }
 
 void qs_listener_deliver(struct qs_conn *conn, int64_t stream_id)
 {
 	struct qs_engine *engine = conn->engine;
-	struct qs_listener *listener = choose(engine, conn->endpoint);
+	struct qs_listener *listener = choose(conn);
 	struct qs_addr local = conn->local;
 	struct qs_stream *stream = NULL;
 	uint32_t slot;
@@ -125,7 +181,8 @@ void qs_listener_deliver(struct qs_conn *conn, int64_t stream_id)
 	stream->listener = listener;
 	qs_stream_attach(stream, conn, stream_id, &local, &conn->peer);
 	ngtcp2_conn_set_stream_user_data(conn->quic, stream_id, stream);
-	rv = try_deliver(stream);
+	rv = deliver_any(stream, conn);
+	listener = stream->listener != NULL ? stream->listener : listener;
 	if (rv == -EAGAIN && listener->n_backlog >= BACKLOG_MAX)
 		rv = -ECONNREFUSED;
 	if (rv == -EAGAIN) {
@@ -140,7 +197,7 @@ void qs_listener_deliver(struct qs_conn *conn, int64_t stream_id)
 		listener->refused++;
 		engine->totals.streams_refused++;
 		stream->listener = NULL;
-		qs_stream_fail(stream, 0, QS_APP_REFUSED);
+		qs_stream_fail(stream, 0, qs_listener_refusal(conn));
 	}
 }
 
@@ -170,7 +227,10 @@ void qs_listener_retry(struct qs_timer *timer, uint64_t now_ns)
 		if (stream->listener != NULL)
 			stream->listener->refused++;
 		stream->listener = NULL;
-		qs_stream_fail(stream, 0, QS_APP_REFUSED);
+		listener->gone |= rv == -ECONNREFUSED;
+		qs_stream_fail(stream, 0,
+			       stream->conn != NULL ? qs_listener_refusal(stream->conn)
+						    : QS_APP_REFUSED);
 	}
 	if (!TAILQ_EMPTY(&engine->backlog))
 		qs_timer_set(&engine->timers, timer, now_ns + RETRY_NS);

@@ -1,226 +1,35 @@
 /* SPDX-License-Identifier: MIT */
-/* UDP endpoints: datagrams in to their connections, trains out. */
+/* UDP endpoints: opened, shared, and closed. */
 
 /*
  * Theory. A server endpoint is bound to what the app's TCP socket was bound to (or to the rule's
  * endpoint) and is shared by the listeners of that address; a client endpoint is shared by all
- * connections of one source address, mark and device. Each segment of a train is looked up by its
- * DCID, since a train of GRO may hold packets of several connections; runs of segments of one
- * connection are read in one go.
+ * connections of one source address, mark and device.
+ * A server's is a member of the engines that share its port (group.h), and bound without SO_REUSEPORT
+ * while it is alone at its address: else any program of the same user could bind it too and take
+ * half of its datagrams. When another engine wants the address, its hello switches the option on,
+ * and its bind makes both a reuseport group. A member whose last listener is gone keeps its socket
+ * until its last connection ends; it publishes nothing, so first flights that still come are handed
+ * to siblings, or refused if there are none.
  */
-#include "listen.h"
+#include "endpoint_parts.h"
 
-#include "cid.h"
 #include "conn.h"
+#include "errmap.h"
+#include "flight.h"
 #include "log.h"
+#include "token.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <gnutls/crypto.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
-
-#define BATCHES_A_TURN 4
-#define RESETS_A_SECOND 100u
-
-/*
- * A packet for a connection of ours that is no more: its peer is told by a stateless reset (RFC
- * 9000, 10.3). Only for IDs that this engine gave out, smaller than what came, and at most
- * RESETS_A_SECOND, so that it can neither amplify nor loop.
- */
-static void reset_stateless(struct qs_endpoint *endpoint, const struct qs_udp_train *train,
-			    const ngtcp2_version_cid *vc, size_t len)
-{
-	struct qs_engine *engine = endpoint->engine;
-	uint8_t packet[64], token[NGTCP2_STATELESS_RESET_TOKENLEN], noise[24];
-	struct qs_udp_train answer = *train;
-	const uint8_t *secret = engine->reset_secret;
-	struct qs_cid_fields fields;
-	char text[512];
-	ngtcp2_ssize n;
-	ngtcp2_cid cid;
-
-	if (len <= sizeof(noise) + sizeof(token) + 1 ||
-	    qs_cid_decode(vc->dcid, vc->dcidlen, &fields) < 0)
-		return;
-	if (endpoint->server)
-		secret = qs_tls_creds_reset_secret(qs_engine_creds(engine, endpoint->rule, text));
-	else if (fields.generation != engine->generation)
-		return;
-	if (engine->now_ns - engine->resets_since_ns > QS_NSEC) {
-		engine->resets_since_ns = engine->now_ns;
-		engine->n_resets = 0;
-	}
-	if (engine->n_resets++ >= RESETS_A_SECOND)
-		return;
-	ngtcp2_cid_init(&cid, vc->dcid, vc->dcidlen);
-	if (ngtcp2_crypto_generate_stateless_reset_token(token, secret, QS_TLS_RESET_SECRET,
-							 &cid) != 0 ||
-	    gnutls_rnd(GNUTLS_RND_NONCE, noise, sizeof(noise)) != 0)
-		return;
-	n = ngtcp2_pkt_write_stateless_reset(packet, sizeof(packet), token, noise, sizeof(noise));
-	if (n <= 0)
-		return;
-	answer.data = packet;
-	answer.len = answer.segment = (size_t)n;
-	answer.ecn = 0;
-	qs_udp_send(&endpoint->udp, &answer);
-}
-
-/* The connection of one packet, a new one for a first Initial; NULL = nobody's. */
-static struct qs_conn *find_owner(struct qs_endpoint *endpoint, const struct qs_udp_train *train,
-				  const uint8_t *packet, size_t len)
-{
-	ngtcp2_version_cid vc;
-	struct qs_conn *conn;
-	uint8_t buf[256];
-	ngtcp2_ssize n;
-	int rv = ngtcp2_pkt_decode_version_cid(&vc, packet, len, QS_CID_LEN);
-
-	if (rv == 0) {
-		conn = qs_conn_find(endpoint->engine, vc.dcid, vc.dcidlen);
-		if (conn == NULL && endpoint->server && vc.version != 0)
-			conn = qs_conn_accept(endpoint, train, packet, len);
-		else if (conn == NULL && vc.version == 0)
-			reset_stateless(endpoint, train, &vc, len);
-		return conn;
-	}
-	if (rv == NGTCP2_ERR_VERSION_NEGOTIATION && endpoint->server && len >= 1200) {
-		static const uint32_t versions[] = {NGTCP2_PROTO_VER_V1, NGTCP2_PROTO_VER_V2};
-		struct qs_udp_train answer = *train;
-
-		n = ngtcp2_pkt_write_version_negotiation(buf, sizeof(buf), 0x5a, vc.scid,
-							 vc.scidlen, vc.dcid, vc.dcidlen, versions,
-							 2);
-		if (n > 0) {
-			answer.data = buf;
-			answer.len = answer.segment = (size_t)n;
-			answer.ecn = 0;
-			qs_udp_send(&endpoint->udp, &answer);
-		}
-	}
-	return NULL;
-}
-
-/* Short header packets of one connection mostly come in a row: the first octets tell without a
- * look-up. */
-static bool same_dcid(const uint8_t *a, const uint8_t *b, size_t len)
-{
-	return len > 1 + QS_CID_LEN && !(a[0] & 0x80) && !(b[0] & 0x80) &&
-	       memcmp(a + 1, b + 1, QS_CID_LEN) == 0;
-}
-
-static void dispatch(struct qs_endpoint *endpoint, struct qs_udp_train *train)
-{
-	for (size_t at = 0; at < train->len;) {
-		uint8_t *first = train->data + at;
-		size_t n = train->len - at < train->segment ? train->len - at : train->segment,
-		       run = n;
-		struct qs_conn *conn = find_owner(endpoint, train, first, n);
-
-		while (at + run < train->len) {
-			size_t left = train->len - at - run;
-
-			n = left < train->segment ? left : train->segment;
-			if (!same_dcid(first, first + run, n))
-				break;
-			run += n;
-		}
-		if (conn != NULL)
-			qs_conn_receive(conn, train, first, run);
-		else
-			endpoint->udp.dropped_datagrams++;
-		at += run;
-	}
-}
-
-/* A connection that is opening and whose first flight met a closed port. The quoted packet must be
- * ours. */
-static void refused(struct qs_endpoint *endpoint, const struct sockaddr_storage *remote, int error,
-		    const uint8_t *quoted, size_t len)
-{
-	struct qs_addr addr;
-	struct qs_conn *conn;
-
-	if (qs_addr_from_sockaddr(&addr, (const struct sockaddr *)remote, sizeof(*remote)) < 0)
-		return;
-	TAILQ_FOREACH(conn, &endpoint->engine->conns, link_all)
-	{
-		const ngtcp2_cid *dcid;
-
-		if (conn->server || conn->endpoint != endpoint ||
-		    conn->state != QS_CONNECTION_HANDSHAKE || conn->poisoned ||
-		    memcmp(&conn->peer, &addr, sizeof(addr)) != 0)
-			continue;
-		dcid = ngtcp2_conn_get_client_initial_dcid(conn->quic);
-		if (len < 6 + dcid->datalen || quoted[5] != dcid->datalen ||
-		    memcmp(quoted + 6, dcid->data, dcid->datalen) != 0)
-			continue;
-		conn->engine->totals.connections_failed++;
-		qs_conn_drop(conn, error);
-		return;
-	}
-}
-
-static void read_errors(struct qs_endpoint *endpoint)
-{
-	struct sockaddr_storage remote;
-	uint8_t quoted[64];
-	size_t len;
-	int error;
-
-	while (qs_udp_error(&endpoint->udp, &remote, &error, quoted, sizeof(quoted), &len) == 1) {
-		if (!endpoint->server &&
-		    (error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH))
-			refused(endpoint, &remote, error, quoted, len);
-	}
-}
-
-static void drain_pending(struct qs_endpoint *endpoint)
-{
-	struct qs_conn *conn;
-
-	TAILQ_FOREACH(conn, &endpoint->engine->conns, link_all)
-	{
-		struct qs_udp_train *train = conn->pending;
-
-		if (conn->endpoint != endpoint || train == NULL)
-			continue;
-		conn->pending = NULL;
-		if (!qs_endpoint_send(endpoint, conn, train)) {
-			free(train);
-			return;
-		}
-		free(train);
-		qs_conn_dirty(conn);
-	}
-	endpoint->want_out = false;
-	qs_source_modify(endpoint->engine, &endpoint->source, EPOLLIN);
-}
-
-static void endpoint_event(struct qs_source *source, uint32_t events)
-{
-	struct qs_endpoint *endpoint = qs_container(source, struct qs_endpoint, source);
-	struct qs_engine *engine = endpoint->engine;
-
-	if (events & EPOLLERR)
-		read_errors(endpoint);
-	if (events & EPOLLOUT)
-		drain_pending(endpoint);
-	for (int i = 0; i < BATCHES_A_TURN && source->fd >= 0; i++) {
-		int n = qs_udp_receive(&endpoint->udp, &engine->batch);
-
-		if (n <= 0)
-			break;
-		for (unsigned k = 0; k < (unsigned)n; k++)
-			dispatch(endpoint, &engine->batch.trains[k]);
-		if (n < (int)QS_UDP_BATCH)
-			break;
-	}
-}
 
 bool qs_endpoint_send(struct qs_endpoint *endpoint, struct qs_conn *conn,
 		      const struct qs_udp_train *train)
@@ -250,39 +59,67 @@ bool qs_endpoint_send(struct qs_endpoint *endpoint, struct qs_conn *conn,
 	return false;
 }
 
-static int endpoint_open(struct qs_engine *engine, const struct qs_addr *address,
-			 const struct qs_udp_options *options, bool server,
-			 struct qs_endpoint **out)
+static struct qs_endpoint *endpoint_new(struct qs_engine *engine, const struct qs_addr *address,
+					bool server)
 {
 	struct qs_endpoint *endpoint = calloc(1, sizeof(*endpoint));
+
+	if (endpoint == NULL)
+		return NULL;
+	endpoint->engine = engine;
+	endpoint->server = server;
+	endpoint->address = *address;
+	endpoint->udp.fd = endpoint->source.fd = -1;
+	endpoint->owner = -1;
+	return endpoint;
+}
+
+/* One that is in no list, and has no socket. */
+static void endpoint_free(struct qs_endpoint *endpoint)
+{
+	qs_cid_codec_fini(&endpoint->codec);
+	free(endpoint);
+}
+
+/* Opens its socket and begins to listen to it. On failure it has none. */
+static int endpoint_open(struct qs_endpoint *endpoint, const struct qs_udp_options *options)
+{
 	struct sockaddr_storage sa;
 	int rv;
 
-	if (endpoint == NULL)
-		return -ENOMEM;
-	qs_addr_to_sockaddr(address, address->family, &sa);
+	qs_addr_to_sockaddr(&endpoint->address, endpoint->address.family, &sa);
 	rv = qs_udp_open(&endpoint->udp, (struct sockaddr *)&sa, options);
-	if (rv < 0) {
-		free(endpoint);
+	if (rv < 0)
 		return rv;
-	}
-	endpoint->engine = engine;
-	endpoint->server = server;
-	endpoint->lock_fd = -1;
-	endpoint->address = *address;
-	endpoint->mark = options->mark;
-	snprintf(endpoint->device, sizeof(endpoint->device), "%s",
-		 options->device ? options->device : "");
-	endpoint->source = (struct qs_source){.fd = endpoint->udp.fd, .fn = endpoint_event};
-	rv = qs_source_add(engine, &endpoint->source, EPOLLIN);
+	endpoint->source = (struct qs_source){.fd = endpoint->udp.fd, .fn = qs_endpoint_event};
+	rv = qs_source_add(endpoint->engine, &endpoint->source, EPOLLIN);
 	if (rv < 0) {
 		qs_udp_close(&endpoint->udp);
-		free(endpoint);
+		endpoint->source.fd = -1;
 		return rv;
 	}
-	TAILQ_INSERT_TAIL(&engine->endpoints, endpoint, link);
-	*out = endpoint;
+	TAILQ_INSERT_TAIL(&endpoint->engine->endpoints, endpoint, link);
 	return 0;
+}
+
+static int client_open_one(struct qs_engine *engine, const struct qs_addr *address,
+			   const struct qs_udp_options *options, struct qs_endpoint **out)
+{
+	int rv;
+
+	*out = endpoint_new(engine, address, false);
+	if (*out == NULL)
+		return -ENOMEM;
+	(*out)->mark = options->mark;
+	snprintf((*out)->device, sizeof((*out)->device), "%s",
+		 options->device ? options->device : "");
+	/* Nobody steers by a client's IDs, and who watches it move shall not know it by them. */
+	rv = qs_cid_codec_init(&(*out)->codec, 0, 0, engine->cid_key);
+	if (rv == 0)
+		rv = endpoint_open(*out, options);
+	if (rv < 0)
+		endpoint_free(*out);
+	return rv;
 }
 
 /*
@@ -295,7 +132,7 @@ static int client_open(struct qs_engine *engine, const struct qs_addr *address,
 	int rv = -EADDRINUSE;
 
 	for (int i = 0; i < 8; i++) {
-		rv = endpoint_open(engine, address, options, false, out);
+		rv = client_open_one(engine, address, options, out);
 		if (rv < 0 || i == 7 || (*out)->udp.port % 2 == 0)
 			break;
 		qs_endpoint_release(*out);
@@ -304,11 +141,12 @@ static int client_open(struct qs_engine *engine, const struct qs_addr *address,
 }
 
 int qs_endpoint_client(struct qs_engine *engine, int family, const struct qs_addr *source,
-		       uint32_t mark, const char *device, struct qs_endpoint **out)
+		       uint32_t mark, const char *device, unsigned most, struct qs_endpoint **out)
 {
 	struct qs_udp_options options = {.mark = mark, .device = device};
 	struct qs_addr address = *source;
-	struct qs_endpoint *endpoint;
+	struct qs_endpoint *endpoint, *best = NULL;
+	unsigned n = 0;
 
 	if (address.family == 0)
 		address = (struct qs_addr){.family = (uint16_t)family};
@@ -317,92 +155,284 @@ int qs_endpoint_client(struct qs_engine *engine, int family, const struct qs_add
 		if (!endpoint->server &&
 		    memcmp(&endpoint->address, &address, sizeof(address)) == 0 &&
 		    endpoint->mark == mark && strcmp(endpoint->device, device) == 0) {
-			*out = endpoint;
-			return 0;
+			n++;
+			if (best == NULL || endpoint->n_conns < best->n_conns)
+				best = endpoint;
 		}
 	}
-	return client_open(engine, &address, &options, out);
-}
-
-/*
- * Server sockets have SO_REUSEPORT, so that a restarted server can bind while sockets of old connections live (see
- * qs_endpoint_retire). So the kernel would let two engines share an address and split its datagrams: an abstract name
- * (as UDP addresses, one a network namespace) is what only one can have. Returns the descriptor or -errno.
- */
-static int lock_address(const struct qs_addr *address)
-{
-	struct sockaddr_un name = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), n, rv;
-
-	if (fd < 0)
-		return -errno;
-	n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "quicshim/udp/%u/",
-		     address->port);
-	for (size_t i = 0; i < (address->family == AF_INET ? 4u : 16u); i++)
-		n += snprintf(name.sun_path + 1 + n, sizeof(name.sun_path) - 1 - (size_t)n, "%02x",
-			      address->ip[i]);
-	if (bind(fd, (struct sockaddr *)&name,
-		 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0)
-		return fd;
-	rv = -errno;
-	close(fd);
-	return rv;
-}
-
-int qs_endpoint_server(struct qs_engine *engine, const struct qs_addr *address,
-		       const struct qs_rule *rule, struct qs_endpoint **out)
-{
-	struct qs_udp_options options = {.reuseport = true};
-	struct qs_endpoint *endpoint;
-	int rv, lock;
-
-	TAILQ_FOREACH(endpoint, &engine->endpoints, link)
-	{
-		if (endpoint->server && endpoint->lock_fd >= 0 &&
-		    memcmp(&endpoint->address, address, sizeof(*address)) == 0) {
-			/* Several listening sockets of one program (SO_REUSEPORT) share it; another
-			 * rule can't. */
-			if (endpoint->rule != rule)
-				return -EADDRINUSE;
-			*out = endpoint;
-			return 0;
-		}
-	}
-	lock = lock_address(address);
-	if (lock < 0)
-		return lock;
-	rv = endpoint_open(engine, address, &options, true, out);
-	if (rv < 0) {
-		close(lock);
-		return rv;
-	}
-	(*out)->rule = rule;
-	(*out)->lock_fd = lock;
+	if (best == NULL || (best->n_conns > 0 && n < most))
+		return client_open(engine, &address, &options, out);
+	*out = best;
 	return 0;
 }
 
-static void move_to_own_socket(struct qs_conn *conn)
-{
-	struct qs_udp_options options = {.reuseport = true};
-	struct qs_endpoint *old = conn->endpoint, *own;
-	struct sockaddr_storage peer;
-	socklen_t len = qs_addr_to_sockaddr(&conn->peer, conn->peer.family, &peer);
+/* --- servers --- */
 
-	if (endpoint_open(conn->engine, &conn->local, &options, true, &own) < 0)
-		return;
-	own->rule = old->rule;
-	if (connect(own->udp.fd, (struct sockaddr *)&peer, len) < 0) {
-		qs_endpoint_release(own);
-		return;
-	}
-	conn->endpoint = own;
-	own->n_conns = 1;
-	old->n_conns--;
-	if (conn->pending != NULL) {
-		own->want_out = true;
-		qs_source_modify(conn->engine, &own->source, EPOLLIN | EPOLLOUT);
-	}
+static const char *address_text(const struct qs_addr *address, char out[static 64])
+{
+	char ip[INET6_ADDRSTRLEN] = "?";
+
+	inet_ntop(address->family, address->ip, ip, sizeof(ip));
+	snprintf(out, 64, address->family == AF_INET6 ? "[%s]:%u" : "%s:%u", ip, address->port);
+	return out;
 }
+
+/* The kernel says that the address is in use: by whom? */
+static void explain_in_use(const struct qs_endpoint *endpoint, char *text)
+{
+	const struct qs_link *link;
+	char where[64];
+
+	address_text(&endpoint->address, where);
+	TAILQ_FOREACH(link, &endpoint->member->links, link)
+	{
+		if (!link->known || !qs_addr_overlap(&link->peer.endpoint, &endpoint->address))
+			continue;
+		snprintf(
+			text, 512,
+			"UDP %s is bound by pid %d (%s), whose socket belongs to another user: the "
+			"kernel lets sockets of one user only share an address; start both as "
+			"root, "
+			"or as one user, or with the same udp-owner",
+			where, link->peer.pid, link->peer.program);
+		return;
+	}
+	snprintf(text, 512,
+		 "UDP %s is in use by another program or by another user's quicshim; give this "
+		 "section another endpoint",
+		 where);
+}
+
+static void share_address(struct qs_endpoint *endpoint, int on)
+{
+	if (endpoint->udp.fd >= 0)
+		setsockopt(endpoint->udp.fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+}
+
+/* The option is on at once when somebody comes, and off some time after he has gone. */
+void qs_endpoint_group_changed(struct qs_endpoint *endpoint)
+{
+	if (qs_member_has_neighbour(endpoint->member))
+		share_address(endpoint, 1);
+}
+
+void qs_endpoint_sweep(struct qs_endpoint *endpoint)
+{
+	if (!endpoint->server)
+		return;
+	qs_member_sweep(endpoint->member);
+	if (qs_member_is_alone(endpoint->member))
+		share_address(endpoint, 0);
+	qs_endpoint_sweep_flights(endpoint);
+}
+
+void qs_endpoint_group_asked(struct qs_endpoint *endpoint)
+{
+	qs_listener_probe_all(endpoint->engine);
+}
+
+static uint64_t name_secret(const uint8_t *secret)
+{
+	uint8_t token[NGTCP2_STATELESS_RESET_TOKENLEN] = {0};
+	ngtcp2_cid cid;
+	uint64_t name;
+
+	ngtcp2_cid_init(&cid, (const uint8_t *)"name", 4);
+	ngtcp2_crypto_generate_stateless_reset_token(token, secret, QS_TLS_RESET_SECRET, &cid);
+	memcpy(&name, token, sizeof(name));
+	return name;
+}
+
+/* Of the machine, as far as that can be told; never the same by the same image on two of them. */
+static size_t machine_name(char *out, size_t size)
+{
+	static const char *const paths[] = {"/etc/machine-id", "/proc/sys/kernel/random/boot_id"};
+	ssize_t n = 0;
+
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) && n <= 0; i++) {
+		int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+
+		n = fd >= 0 ? read(fd, out, size) : -1;
+		if (fd >= 0)
+			close(fd);
+	}
+	return n > 0 ? (size_t)n : 0;
+}
+
+/*
+ * The secret of the endpoint's stateless resets. It follows from the private key, so that a successor
+ * has it too, but is another one at another address: else one server could be asked to end the
+ * connections of another that has the same certificate (RFC 9000, 21.11).
+ */
+static int make_reset_secret(struct qs_endpoint *endpoint, const uint8_t *key)
+{
+	struct {
+		char what[16];
+		struct qs_addr address;
+		char machine[64];
+	} of = {.what = "quicshim reset"};
+
+	of.address = endpoint->address;
+	of.address.scope_id = 0;
+	machine_name(of.machine, sizeof(of.machine));
+	return gnutls_hmac_fast(GNUTLS_MAC_SHA256, key, QS_TLS_RESET_SECRET, &of, sizeof(of),
+				endpoint->reset_secret) == 0
+		       ? 0
+		       : -EIO;
+}
+
+static int bind_server(struct qs_endpoint *endpoint, char *text)
+{
+	struct qs_udp_options options = {.reuseport = qs_member_has_neighbour(endpoint->member),
+					 .has_owner = endpoint->owner >= 0,
+					 .owner = (uid_t)endpoint->owner};
+	struct stat st;
+	int rv = endpoint_open(endpoint, &options);
+
+	if (rv == -EADDRINUSE)
+		explain_in_use(endpoint, text);
+	if (rv == -EPERM && options.has_owner)
+		snprintf(text, 512,
+			 "udp-owner = %u: only root may give the UDP socket to another user",
+			 (unsigned)options.owner);
+	if (rv < 0)
+		return rv;
+	if (fstat(endpoint->udp.fd, &st) == 0)
+		endpoint->member->uids[1] = st.st_uid;
+	qs_member_bound(endpoint->member);
+	return 0;
+}
+
+static int server_open(struct qs_engine *engine, const struct qs_addr *address,
+		       const struct qs_rule *rule, struct qs_endpoint **out, char *text)
+{
+	struct qs_tls_creds *creds = qs_engine_creds(engine, rule, text);
+	struct qs_endpoint *endpoint = creds != NULL ? endpoint_new(engine, address, true) : NULL;
+	int rv;
+
+	if (endpoint == NULL)
+		return creds != NULL ? -ENOMEM : -EACCES;
+	/* The kernel's program can't decrypt, and knows one host: hand-off does the work. */
+	endpoint->steering =
+		rule->cid_key != NULL || rule->host_id != 0 ? QS_STEERING_HASH : rule->steering;
+	endpoint->owner = rule->udp_owner;
+	rv = make_reset_secret(endpoint, qs_tls_creds_reset_secret(creds));
+	if (rv < 0) {
+		free(endpoint);
+		return rv;
+	}
+	rv = qs_cid_codec_init(&endpoint->codec, (uint16_t)rule->host_id, 0,
+			       qs_tls_creds_cid_key(creds));
+	if (rv == 0)
+		rv = qs_token_secret(endpoint->token_secret, endpoint->reset_secret,
+				     sizeof(endpoint->reset_secret));
+	if (rv == 0)
+		rv = qs_member_join(engine, endpoint, address, name_secret(endpoint->reset_secret),
+				    &endpoint->member);
+	if (rv == 0) {
+		qs_member_sync(endpoint->member);
+		rv = bind_server(endpoint, text);
+	}
+	if (rv == -EADDRINUSE && endpoint->member == NULL)
+		snprintf(text, 512,
+			 "all %u names of engines on UDP port %u are taken (quicshim/udp*/%u/* in "
+			 "/proc/net/unix): is somebody squatting on them?",
+			 QS_GROUP_SLOTS, address->port, address->port);
+	if (rv < 0) {
+		qs_member_leave(endpoint->member);
+		endpoint_free(endpoint);
+		return rv;
+	}
+	*out = endpoint;
+	return 0;
+}
+
+int qs_endpoint_server(struct qs_engine *engine, const struct qs_addr *address,
+		       const struct qs_rule *rule, struct qs_endpoint **out, char *text)
+{
+	struct qs_endpoint *endpoint;
+
+	TAILQ_FOREACH(endpoint, &engine->endpoints, link)
+	{
+		if (endpoint->server && qs_addr_equal(&endpoint->address, address)) {
+			*out = endpoint;
+			return 0;
+		}
+	}
+	return server_open(engine, address, rule, out, text);
+}
+
+int qs_endpoint_publish(struct qs_endpoint *endpoint)
+{
+	unsigned n = qs_route_serves(endpoint, NULL, 0);
+	struct qs_serve *serves = NULL;
+
+	if (n > QS_GROUP_SERVES_MAX)
+		return -ENOSPC;
+	if (n > 0) {
+		serves = calloc(n, sizeof(*serves));
+		if (serves == NULL)
+			return -ENOMEM;
+		qs_route_serves(endpoint, serves, n);
+	}
+	qs_member_publish(endpoint->member, serves, n);
+	qs_ladder_update(endpoint);
+	free(serves);
+	return 0;
+}
+
+/* Whether `other`, who is in `slot`, was there before. */
+static bool is_elder(const struct qs_endpoint *endpoint, const struct qs_serve *mine,
+		     const struct qs_serve *other, uint16_t slot)
+{
+	if (other->since_ns != mine->since_ns)
+		return other->since_ns < mine->since_ns;
+	return slot < endpoint->member->slot ||
+	       (slot == endpoint->member->slot && other->id < mine->id);
+}
+
+static bool is_taken(const struct qs_endpoint *endpoint, const struct qs_serve *mine,
+		     const struct qs_serve *other, uint16_t slot, char *text)
+{
+	char where[64];
+
+	if (!qs_serve_clash(mine, other) || !is_elder(endpoint, mine, other, slot))
+		return false;
+	snprintf(text, 512, "UDP %s: alpn %s%s%.200s is served by pid %d (%s) already",
+		 address_text(&endpoint->address, where), mine->alpn,
+		 mine->name[0] ? ", server-name " : "", mine->name, other->pid, other->program);
+	return true;
+}
+
+int qs_endpoint_judge(struct qs_endpoint *endpoint, const struct qs_listener *listener, char *text)
+{
+	struct qs_member *member = endpoint->member;
+	struct qs_link *link;
+
+	qs_member_sync(member);
+	for (unsigned i = 0; i < member->n_serves; i++) {
+		const struct qs_serve *mine = &member->serves[i];
+
+		if (mine->id != listener->id)
+			continue;
+		for (unsigned k = 0; k < member->n_serves; k++) {
+			if (member->serves[k].id != mine->id &&
+			    is_taken(endpoint, mine, &member->serves[k], member->slot, text))
+				return -EADDRINUSE;
+		}
+		TAILQ_FOREACH(link, &member->links, link)
+		{
+			for (unsigned k = 0; k < link->n_serves; k++) {
+				if (is_taken(endpoint, mine, &link->serves[k], link->peer.slot,
+					     text))
+					return -EADDRINUSE;
+			}
+		}
+	}
+	return 0;
+}
+
+/* --- the end --- */
 
 void qs_endpoint_retire(struct qs_endpoint *endpoint)
 {
@@ -410,10 +440,13 @@ void qs_endpoint_retire(struct qs_endpoint *endpoint)
 
 	for (conn = TAILQ_FIRST(&endpoint->engine->conns); conn != NULL; conn = next) {
 		next = TAILQ_NEXT(conn, link_all);
-		if (conn->endpoint != endpoint)
+		if (conn->endpoint != endpoint ||
+		    (conn->n_streams > 0 && conn->state != QS_CONNECTION_CLOSING) ||
+		    qs_listener_find(endpoint->engine, endpoint, conn->rule) != NULL)
 			continue;
-		if (conn->n_streams > 0 && conn->state != QS_CONNECTION_CLOSING) {
-			move_to_own_socket(conn);
+		conn->moved = qs_listener_refusal(conn) == QS_APP_MOVED;
+		if (conn->moved) {
+			conn->idle_since_ns = conn->engine->now_ns;
 			continue;
 		}
 		qs_conn_close_idle(conn);
@@ -421,25 +454,45 @@ void qs_endpoint_retire(struct qs_endpoint *endpoint)
 	}
 }
 
-static void endpoint_grave(struct qs_grave *grave)
+static void endpoint_close(struct qs_endpoint *endpoint)
 {
-	free(qs_container(grave, struct qs_endpoint, grave));
+	struct qs_engine *engine = endpoint->engine;
+
+	engine->totals.datagrams_sent += endpoint->udp.sent_datagrams;
+	engine->totals.datagrams_received += endpoint->udp.received_datagrams;
+	engine->totals.datagrams_dropped += endpoint->udp.dropped_datagrams;
+	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, endpoint->source.fd, NULL);
+	endpoint->source.fd = -1;
+	qs_udp_close(&endpoint->udp);
+}
+
+/* At the end of the turn, since a datagram that is being dealt with may have ended it. */
+static void server_grave(struct qs_grave *grave)
+{
+	struct qs_endpoint *endpoint = qs_container(grave, struct qs_endpoint, grave);
+
+	qs_ladder_leave(endpoint);
+	qs_endpoint_drain(endpoint);
+	endpoint_close(endpoint);
+	qs_member_leave(endpoint->member);
+	qs_flight_table_free(endpoint->flights);
+	endpoint_free(endpoint);
+}
+
+static void client_grave(struct qs_grave *grave)
+{
+	endpoint_free(qs_container(grave, struct qs_endpoint, grave));
 }
 
 void qs_endpoint_release(struct qs_endpoint *endpoint)
 {
 	struct qs_engine *engine = endpoint->engine;
 
-	if (endpoint->n_listeners > 0 || endpoint->n_conns > 0 || endpoint->source.fd < 0)
+	if (endpoint->n_listeners > 0 || endpoint->n_conns > 0 || endpoint->released)
 		return;
-	engine->totals.datagrams_sent += endpoint->udp.sent_datagrams;
-	engine->totals.datagrams_received += endpoint->udp.received_datagrams;
-	engine->totals.datagrams_dropped += endpoint->udp.dropped_datagrams;
+	endpoint->released = true;
 	TAILQ_REMOVE(&engine->endpoints, endpoint, link);
-	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, endpoint->source.fd, NULL);
-	endpoint->source.fd = -1;
-	if (endpoint->lock_fd >= 0)
-		close(endpoint->lock_fd);
-	qs_udp_close(&endpoint->udp);
-	qs_engine_bury(engine, &endpoint->grave, endpoint_grave);
+	if (!endpoint->server)
+		endpoint_close(endpoint);
+	qs_engine_bury(engine, &endpoint->grave, endpoint->server ? server_grave : client_grave);
 }

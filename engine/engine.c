@@ -11,12 +11,18 @@
 #include "engine.h"
 
 #include "conn.h"
+#include "fallback.h"
+#include "group.h"
 #include "listen.h"
 #include "log.h"
+#include "migrate.h"
+#include "outlive.h"
+#include "relay.h"
 #include "request.h"
 #include "show.h"
 #include "stream.h"
 #include "tls.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +40,7 @@
 #define EVENTS 128
 #define PROBE_NS (100 * QS_MSEC)
 #define LINGER_DEFAULT_NS (10 * QS_NSEC)
+#define ALONE_IDLE_NS QS_NSEC
 
 static uint64_t clock_ns(void)
 {
@@ -99,8 +106,6 @@ struct qs_tls_creds *qs_engine_creds(struct qs_engine *engine, const struct qs_r
 
 bool qs_engine_may(struct qs_engine *engine, int fd, const uint8_t *token)
 {
-	static uid_t logged[16];
-	static unsigned n_logged;
 	struct ucred cred = {.uid = (uid_t)-1};
 	socklen_t len = sizeof(cred);
 
@@ -109,12 +114,13 @@ bool qs_engine_may(struct qs_engine *engine, int fd, const uint8_t *token)
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
 	if (cred.uid == 0 || cred.uid == geteuid())
 		return true;
-	for (unsigned i = 0; i < n_logged; i++) {
-		if (logged[i] == cred.uid)
+	for (unsigned i = 0; i < engine->n_refused_uids; i++) {
+		if (engine->refused_uids[i] == cred.uid)
 			return false;
 	}
-	if (n_logged < sizeof(logged) / sizeof(logged[0])) {
-		logged[n_logged++] = cred.uid;
+	if (engine->n_refused_uids <
+	    sizeof(engine->refused_uids) / sizeof(engine->refused_uids[0])) {
+		engine->refused_uids[engine->n_refused_uids++] = cred.uid;
 		qs_log("uid %u was refused", (unsigned)cred.uid);
 	}
 	return false;
@@ -143,8 +149,29 @@ static int load_policy(struct qs_engine *engine, const char *path)
 		engine->policy = NULL;
 		return 0;
 	}
+	return 0;
+}
+
+static int init_creds(struct qs_engine *engine)
+{
+	if (engine->policy == NULL)
+		return 0;
 	engine->creds = calloc(engine->policy->n_rules + 1, sizeof(struct qs_tls_creds *));
 	return engine->creds != NULL ? 0 : -ENOMEM;
+}
+
+/* The most that a section asks for. */
+static unsigned workers_of(const struct qs_engine *engine)
+{
+	unsigned most = 1;
+
+	for (unsigned i = 0; engine->policy != NULL && i < engine->policy->n_rules; i++) {
+		const struct qs_rule *rule = &engine->policy->rules[i];
+
+		if (rule->listen && rule->workers > most)
+			most = rule->workers;
+	}
+	return engine->thread ? 1 : most;
 }
 
 static void raise_limit(void)
@@ -164,8 +191,11 @@ static void raise_limit(void)
 static void sweep(struct qs_timer *timer, uint64_t now_ns)
 {
 	struct qs_engine *engine = qs_container(timer, struct qs_engine, sweep);
+	struct qs_endpoint *endpoint;
 	struct qs_conn *conn, *next_conn;
 
+	if (engine->alone)
+		qs_outlive_alive();
 	if (engine->deafened) {
 		engine->deafened = false;
 		qs_source_modify(engine, &engine->stream_source, EPOLLIN);
@@ -173,11 +203,15 @@ static void sweep(struct qs_timer *timer, uint64_t now_ns)
 		qs_source_modify(engine, &engine->status_source, EPOLLIN);
 	}
 	qs_listener_probe_all(engine);
+	TAILQ_FOREACH(endpoint, &engine->endpoints, link)
+	qs_endpoint_sweep(endpoint);
 	for (conn = TAILQ_FIRST(&engine->conns); conn != NULL; conn = next_conn) {
 		next_conn = TAILQ_NEXT(conn, link_all);
 		qs_conn_sweep(conn);
 	}
+	qs_relay_sweep(engine);
 	qs_request_sweep(engine);
+	qs_privilege_sweep(engine);
 	qs_timer_set(&engine->timers, timer,
 		     now_ns + (TAILQ_EMPTY(&engine->listeners) ? QS_NSEC : PROBE_NS));
 }
@@ -193,12 +227,16 @@ static void init_lists(struct qs_engine *engine)
 	TAILQ_INIT(&engine->listeners);
 	TAILQ_INIT(&engine->endpoints);
 	TAILQ_INIT(&engine->requests);
+	TAILQ_INIT(&engine->relays);
+	TAILQ_INIT(&engine->relays_ready);
+	TAILQ_INIT(&engine->fallbacks_by_age);
 }
 
 static int open_status(struct qs_engine *engine)
 {
 	struct sockaddr_un addr;
-	socklen_t len = qs_control_address(&addr, engine->identity.id, QS_CHANNEL_STATUS);
+	socklen_t len =
+		qs_control_address(&addr, engine->identity.id + engine->worker, QS_CHANNEL_STATUS);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
@@ -234,28 +272,16 @@ static int take_sockets(struct qs_engine *engine, int stream_fd, int control_fd)
 	return rv;
 }
 
-int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity, bool thread,
-		   int stream_fd, int control_fd, const char *policy_path)
+/* What every worker has. */
+static int init_own(struct qs_engine *engine)
 {
 	int rv;
 
-	memset(engine, 0, sizeof(*engine));
-	init_lists(engine);
-	engine->identity = *identity;
-	engine->thread = thread;
-	engine->status_source.fd = engine->stream_source.fd = engine->control_source.fd = -1;
-	engine->now_ns = engine->started_ns = engine->active_ns = clock_ns();
-	engine->sweep.fn = sweep;
-	engine->backlog_timer.fn = qs_listener_retry;
-	if (!thread) /* a thread shares the app's limits */
-		raise_limit();
 	engine->epfd = epoll_create1(EPOLL_CLOEXEC);
 	rv = engine->epfd < 0 ? -errno : 0;
-	if (rv == 0 && (getrandom(engine->reset_secret, sizeof(engine->reset_secret), 0) < 0 ||
-			getrandom(&engine->generation, sizeof(engine->generation), 0) < 0))
+	if (rv == 0 && (getrandom(&engine->generation, sizeof(engine->generation), 0) < 0 ||
+			getrandom(engine->cid_key, sizeof(engine->cid_key), 0) < 0))
 		rv = -errno;
-	if (rv == 0)
-		rv = qs_pages_init(&engine->pages, identity->id);
 	if (rv == 0)
 		rv = qs_udp_batch_init(&engine->batch);
 	if (rv == 0) {
@@ -264,25 +290,71 @@ int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity,
 		rv = engine->tx_memory == MAP_FAILED ? -ENOMEM : 0;
 	}
 	if (rv == 0)
-		rv = load_policy(engine, policy_path);
-	if (rv == 0)
-		rv = take_sockets(engine, stream_fd, control_fd);
+		rv = init_creds(engine);
 	if (rv == 0)
 		rv = qs_timer_set(&engine->timers, &engine->sweep, engine->now_ns + PROBE_NS);
 	return rv;
 }
 
-/* --- loop --- */
-
-static bool is_idle(const struct qs_engine *engine)
+static void init_fields(struct qs_engine *engine, const struct qs_identity *identity)
 {
-	return engine->n_streams == 0 && TAILQ_EMPTY(&engine->listeners) &&
-	       engine->n_requests == 0 && engine->n_controls == 0;
+	memset(engine, 0, sizeof(*engine));
+	init_lists(engine);
+	engine->identity = *identity;
+	engine->status_source.fd = engine->stream_source.fd = engine->control_source.fd = -1;
+	engine->now_ns = engine->started_ns = engine->active_ns = clock_ns();
+	engine->sweep.fn = sweep;
+	engine->backlog_timer.fn = qs_listener_retry;
 }
 
-/* How long an idle engine stays: the longest linger of its rules, so that the next connection finds
- * it warm. */
-static uint64_t linger_ns(const struct qs_engine *engine)
+int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity, bool thread,
+		   int stream_fd, int control_fd, const char *policy_path)
+{
+	int rv = 0;
+
+	init_fields(engine, identity);
+	engine->thread = thread;
+	if (!thread) /* a thread shares the app's limits */
+		raise_limit();
+	if (getrandom(engine->reset_secret, sizeof(engine->reset_secret), 0) < 0)
+		rv = -errno;
+	if (rv == 0)
+		rv = load_policy(engine, policy_path);
+	if (rv == 0)
+		rv = qs_pages_init(&engine->pages, identity->id, workers_of(engine));
+	if (rv == 0)
+		rv = init_own(engine);
+	if (rv == 0)
+		rv = take_sockets(engine, stream_fd, control_fd);
+	return rv;
+}
+
+int qs_engine_init_worker(struct qs_engine *engine, const struct qs_engine *main, unsigned index)
+{
+	int rv;
+
+	init_fields(engine, &main->identity);
+	engine->worker = index;
+	engine->policy = main->policy;
+	memcpy(engine->reset_secret, main->reset_secret, sizeof(engine->reset_secret));
+	memcpy(engine->program, main->program, sizeof(engine->program));
+	rv = qs_pages_share(&engine->pages, &main->pages, index);
+	if (rv == 0)
+		rv = init_own(engine);
+	if (rv == 0)
+		open_status(engine);
+	return rv;
+}
+
+/* --- loop --- */
+
+bool qs_engine_idle(const struct qs_engine *engine)
+{
+	return engine->n_streams == 0 && TAILQ_EMPTY(&engine->listeners) &&
+	       engine->n_requests == 0 && engine->n_controls == 0 && !qs_workers_busy(engine);
+}
+
+uint64_t qs_engine_linger_ns(const struct qs_engine *engine)
 {
 	uint64_t longest = 0;
 
@@ -296,6 +368,25 @@ static uint64_t linger_ns(const struct qs_engine *engine)
 	return longest ? longest : LINGER_DEFAULT_NS;
 }
 
+/* One that lost its process holds memory of a program that is no more. */
+static uint64_t stay_ns(const struct qs_engine *engine)
+{
+	return engine->alone ? ALONE_IDLE_NS : qs_engine_linger_ns(engine);
+}
+
+/* In whole milliseconds, rounded up, where the kernel is too old for better, or a sandbox does not know the call. */
+static int wait_for_events(int epfd, struct epoll_event *events, const struct timespec *timeout)
+{
+	int n = epoll_pwait2(epfd, events, EVENTS, timeout, NULL);
+
+	if (n >= 0 || (errno != ENOSYS && errno != EPERM))
+		return n;
+	return epoll_wait(
+		epfd, events, EVENTS,
+		timeout ? (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000)
+			: -1);
+}
+
 static void wait_and_handle(struct qs_engine *engine)
 {
 	struct epoll_event events[EVENTS];
@@ -304,7 +395,7 @@ static void wait_and_handle(struct qs_engine *engine)
 	int n;
 
 	if (!TAILQ_EMPTY(&engine->dirty) || !TAILQ_EMPTY(&engine->readable) ||
-	    !TAILQ_EMPTY(&engine->flush)) {
+	    !TAILQ_EMPTY(&engine->flush) || !TAILQ_EMPTY(&engine->relays_ready)) {
 		timeout = &ts;
 	} else if (next != UINT64_MAX) {
 		uint64_t left = next > now ? next - now : 0;
@@ -313,7 +404,7 @@ static void wait_and_handle(struct qs_engine *engine)
 				       .tv_nsec = (long)(left % QS_NSEC)};
 		timeout = &ts;
 	}
-	n = epoll_pwait2(engine->epfd, events, EVENTS, timeout, NULL);
+	n = wait_for_events(engine->epfd, events, timeout);
 	now = clock_ns();
 	if (now > engine->now_ns)
 		engine->now_ns = now;
@@ -396,49 +487,67 @@ void qs_engine_run(struct qs_engine *engine)
 	for (;;) {
 		wait_and_handle(engine);
 		serve_apps(engine);
+		qs_relay_serve(engine);
 		write_conns(engine);
 		empty_graves(engine);
-		if (!is_idle(engine)) {
+		if (qs_outlive_turn(engine))
+			return;
+		if (engine->worker > 0) {
+			if (qs_worker_turn(engine, qs_engine_idle(engine)))
+				return;
+		} else if (!qs_engine_idle(engine)) {
 			engine->active_ns = engine->now_ns;
 		} else if (engine->stopping) {
 			return;
 		} else if (!engine->thread &&
 			   (engine->ending ||
-			    engine->now_ns - engine->active_ns > linger_ns(engine))) {
+			    (engine->now_ns - engine->active_ns > stay_ns(engine) &&
+			     !qs_keeper_any(&engine->keepers)))) {
 			shut_door(engine);
 		}
 	}
 }
 
-void qs_engine_fini(struct qs_engine *engine)
+void qs_engine_close(struct qs_engine *engine)
 {
 	struct qs_conn *conn;
 
+	qs_workers_end(engine);
 	while ((conn = TAILQ_FIRST(&engine->conns)) != NULL) {
 		if (conn->state != QS_CONNECTION_CLOSING)
 			qs_conn_close_idle(conn);
 		qs_conn_drop(conn, 0);
 	}
 	empty_graves(engine);
-	for (unsigned i = 0; engine->policy != NULL && i < engine->policy->n_rules; i++)
+}
+
+void qs_engine_fini(struct qs_engine *engine)
+{
+	qs_engine_close(engine);
+	qs_fallback_fini(engine);
+	for (unsigned i = 0; engine->creds != NULL && i < engine->policy->n_rules; i++)
 		qs_tls_creds_unref(engine->creds[i]);
 	free(engine->creds);
-	qs_policy_free(engine->policy);
+	if (engine->worker == 0)
+		qs_policy_free(engine->policy);
 	while (engine->free_chunks != NULL) {
 		struct qs_chunk *chunk = engine->free_chunks;
 
 		engine->free_chunks = chunk->next;
 		free(chunk);
 	}
+	qs_group_fini(engine);
+	qs_will_fini(engine);
+	qs_migrate_close(engine);
 	qs_timers_fini(&engine->timers);
 	qs_udp_batch_fini(&engine->batch);
 	qs_pages_fini(&engine->pages);
 	munmap(engine->tx_memory, 2 * QS_UDP_TRAIN_MAX);
 	close(engine->epfd);
-	if (!engine->stopping) {
+	if (engine->stream_source.fd >= 0)
 		close(engine->stream_source.fd);
+	if (engine->control_source.fd >= 0)
 		close(engine->control_source.fd);
-		if (engine->status_source.fd >= 0)
-			close(engine->status_source.fd);
-	}
+	if (engine->status_source.fd >= 0)
+		close(engine->status_source.fd);
 }

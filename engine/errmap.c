@@ -78,6 +78,7 @@ static const struct code app_codes[] = {
 	{QS_APP_OK, CLASS_OTHER, "closed by the application"},
 	{QS_APP_RESET, CLASS_OTHER, "reset by the application"},
 	{QS_APP_REFUSED, CLASS_OTHER, "refused by the application"},
+	{QS_APP_MOVED, CLASS_OTHER, "refused by an application that has moved"},
 };
 
 /* Return values that do not stand for CLASS_OTHER. */
@@ -169,7 +170,7 @@ int qs_errmap_ngtcp2(int liberr, bool established)
 
 int qs_errmap_stream(uint64_t app_code, bool exchanged)
 {
-	return app_code == QS_APP_REFUSED && !exchanged ? ECONNREFUSED : ECONNRESET;
+	return (app_code == QS_APP_REFUSED || app_code == QS_APP_MOVED) && !exchanged ? ECONNREFUSED : ECONNRESET;
 }
 
 const char *qs_errmap_text(const ngtcp2_ccerr *error)

@@ -11,6 +11,9 @@
 #define QS_APP_OK 0u
 #define QS_APP_RESET 1u
 #define QS_APP_REFUSED 2u
+/* Refused; a new connection reaches somebody who does not. Drawn by lot: other servers give small codes meanings of
+ * their own, and a client opens the stream again. */
+#define QS_APP_MOVED 0x2b71d3a95c064fe8u
 
 /*
  * All functions here are pure: any thread, async-signal-safe. The errno values are positive, as
@@ -39,7 +42,7 @@ int qs_errmap_ngtcp2(int liberr, bool established);
 
 /*
  * From an application code of RESET_STREAM or STOP_SENDING. `exchanged`: any byte went either
- * way. ECONNREFUSED for QS_APP_REFUSED with nothing exchanged, else ECONNRESET.
+ * way. ECONNREFUSED for QS_APP_REFUSED and QS_APP_MOVED with nothing exchanged, else ECONNRESET.
  */
 int qs_errmap_stream(uint64_t app_code, bool exchanged);
 

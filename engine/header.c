@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
 static bool is_inet(uint16_t family)
 {
 	return family == AF_INET || family == AF_INET6;
@@ -33,4 +37,15 @@ bool qs_header_is_control(const struct qs_control_req *req, size_t len)
 {
 	return len == sizeof(*req) && req->magic == QS_CONTROL_MAGIC &&
 	       req->version == QS_PROTOCOL_VERSION;
+}
+
+bool qs_header_same_net(int a, int b)
+{
+	uint64_t cookie_a = 0, cookie_b = 0;
+	socklen_t len_a = sizeof(cookie_a), len_b = sizeof(cookie_b);
+
+	/* A kernel that does not know the option says so to both. */
+	return getsockopt(a, SOL_SOCKET, SO_NETNS_COOKIE, &cookie_a, &len_a) ==
+		       getsockopt(b, SOL_SOCKET, SO_NETNS_COOKIE, &cookie_b, &len_b) &&
+	       cookie_a == cookie_b;
 }

@@ -11,4 +11,8 @@ bool qs_header_is_connect(const struct qs_connect_req *req, size_t len);
 /* The same for a control request. */
 bool qs_header_is_control(const struct qs_control_req *req, size_t len);
 
+/* Both sockets are of one network namespace: a port that was bound, or a mark that was set, in one of the sender's own
+ * making proves nothing. */
+bool qs_header_same_net(int a, int b);
+
 #endif

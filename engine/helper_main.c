@@ -43,10 +43,13 @@ void abort(void)
 }
 
 /* What was inherited from the app goes, but for our two sockets; 0 to 2 become /dev/null. */
+#define CLOSE_MAX 65536
 static int clean_descriptors(void)
 {
+	/* A seccomp filter that the app has may forbid it. */
 	if (close_range(QS_HELPER_CONTROL_FD + 1, ~0u, 0) < 0)
-		return -errno;
+		for (int fd = QS_HELPER_CONTROL_FD + 1; fd < CLOSE_MAX; fd++)
+			close(fd);
 	for (int fd = 0; fd < 3; fd++)
 		close(fd);
 	for (int fd = 0; fd < 3; fd++) {
@@ -78,6 +81,26 @@ static void set_signals(void)
 	signal(SIGXFSZ, SIG_IGN);
 }
 
+static void follow_starter(const char *text)
+{
+	int starter = 0, origin = 0;
+
+	if (text != NULL && sscanf(text, "%d,%d", &starter, &origin) < 1)
+		starter = 0;
+	qs_privilege_init(&engine, starter, origin);
+}
+
+static void locate_will(void)
+{
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+	if (n > 0) {
+		path[n] = '\0';
+		qs_will_locate(path, "");
+	}
+}
+
 int main(void)
 {
 	const char *text = getenv(QS_ENGINE_ENV), *policy = getenv("QUICSHIM_POLICY");
@@ -95,6 +118,7 @@ int main(void)
 	umask(0077); /* the app's may leave us no right to our own files */
 	set_signals();
 	qs_log_open(getenv("QUICSHIM_LOG"));
+	locate_will();
 	rv = qs_engine_init(&engine, &identity, false, QS_HELPER_STREAM_FD, QS_HELPER_CONTROL_FD,
 			    policy);
 	explicit_bzero(&identity, sizeof(identity));
@@ -102,6 +126,7 @@ int main(void)
 		qs_log("the engine can't start: %s", strerrorname_np(-rv));
 		return 1;
 	}
+	follow_starter(getenv(QS_STARTER_ENV));
 	qs_log("engine started");
 	qs_engine_run(&engine);
 	qs_log("engine idle: ends");

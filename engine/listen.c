@@ -10,15 +10,19 @@
  * is closed. Connecting a socket of the wrong type tells without side effect: EPROTOTYPE while it
  * lives, ECONNREFUSED when it is gone. That is asked when the process that called listen() exits
  * (pidfd), and ten times a second (a fork may hold it).
- * In quic mode the app's TCP socket is kept bound and never listens: the port stays ours, and TCP
- * gets RST.
+ * In mode quic the app's TCP socket is kept bound and never listens: the port stays ours, and TCP
+ * gets RST. In mode prefer it listens, and what it accepts goes to the app in envelopes (envelope.c).
  */
 #include "listen.h"
 
 #include "conn.h"
+#include "envelope.h"
 #include "errmap.h"
+#include "group.h"
 #include "log.h"
+#include "show.h"
 #include "stream.h"
+#include "worker.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -48,6 +52,8 @@ static int bind_in(const char *base, int fd, int *path_fd)
 		return -errno;
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/s", dir);
 	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0) {
+		/* The folder keeps all others out; we may be another user when we connect. */
+		chmod(addr.sun_path, 0666);
 		*path_fd = open(addr.sun_path, O_PATH | O_CLOEXEC);
 		rv = *path_fd >= 0 ? 0 : -errno;
 		unlink(addr.sun_path);
@@ -128,50 +134,54 @@ static unsigned endpoint_addresses(const struct qs_listener *listener, struct qs
 	return n;
 }
 
-/* TCP's rule for one more listener of an address: all of them have SO_REUSEPORT. Those that are
- * gone don't count. */
-static bool may_share(struct qs_listener *listener, const struct qs_addr *address)
+/* Those that are gone don't count. */
+static void probe_others(struct qs_listener *listener)
 {
 	struct qs_listener *other, *next;
-	int mine = 0, theirs = 0;
-	socklen_t len = sizeof(mine);
 
-	getsockopt(listener->tcp_fd, SOL_SOCKET, SO_REUSEPORT, &mine, &len);
 	for (other = TAILQ_FIRST(&listener->engine->listeners); other != NULL; other = next) {
-		bool same = false;
-
 		next = TAILQ_NEXT(other, link);
-		for (int i = 0; i < 2; i++)
-			same = same ||
-			       (other->endpoints[i] && memcmp(&other->endpoints[i]->address,
-							      address, sizeof(*address)) == 0);
-		if (other == listener || !same || qs_listener_probe(other))
-			continue;
-		len = sizeof(theirs);
-		getsockopt(other->tcp_fd, SOL_SOCKET, SO_REUSEPORT, &theirs, &len);
-		if (!mine || !theirs)
-			return false;
+		if (other != listener)
+			qs_listener_probe(other);
 	}
-	return true;
 }
 
-static int open_endpoints(struct qs_listener *listener)
+/* Says that it is there, and asks whether that may be. */
+static int enter(struct qs_listener *listener, struct qs_endpoint *endpoint, char *text)
+{
+	struct timespec ts;
+	int rv;
+
+	if (listener->since_ns == 0) {
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+		listener->since_ns = (uint64_t)ts.tv_sec * QS_NSEC + (uint64_t)ts.tv_nsec;
+	}
+	rv = qs_endpoint_publish(endpoint);
+	if (rv == -ENOSPC)
+		snprintf(text, 512, "%s:%d: more than %u server names on one UDP address",
+			 listener->engine->policy->path, listener->rule->line, QS_GROUP_SERVES_MAX);
+	return rv < 0 ? rv : qs_endpoint_judge(endpoint, listener, text);
+}
+
+static int open_endpoints(struct qs_listener *listener, char *text)
 {
 	struct qs_addr addresses[2];
 	unsigned n = endpoint_addresses(listener, addresses);
+	int rv = 0;
 
-	for (unsigned i = 0; i < n; i++) {
-		int rv;
-
-		if (!may_share(listener, &addresses[i]))
-			return -EADDRINUSE;
+	probe_others(listener);
+	for (unsigned i = 0; i < n && rv == 0; i++) {
 		rv = qs_endpoint_server(listener->engine, &addresses[i], listener->rule,
-					&listener->endpoints[i]);
+					&listener->endpoints[i], text);
 		if (rv < 0)
 			return rv;
 		listener->endpoints[i]->n_listeners++;
+		rv = enter(listener, listener->endpoints[i], text);
 	}
-	return 0;
+	listener->tentative = false;
+	for (unsigned i = 0; i < n && rv == 0; i++)
+		rv = qs_endpoint_publish(listener->endpoints[i]);
+	return rv;
 }
 
 static void process_ended(struct qs_source *source, uint32_t events)
@@ -182,6 +192,18 @@ static void process_ended(struct qs_source *source, uint32_t events)
 	/* Readable for ever: once is enough. */
 	qs_source_close(listener->engine, source);
 	qs_listener_probe(listener);
+}
+
+static void look_at_socket(struct qs_listener *listener)
+{
+	socklen_t len = sizeof(int);
+	int on = 0;
+
+	getsockopt(listener->tcp_fd, SOL_SOCKET, SO_REUSEPORT, &on, &len);
+	listener->reuseport = on != 0;
+	len = sizeof(listener->cookie);
+	getsockopt(listener->tcp_fd, SOL_SOCKET, SO_COOKIE, &listener->cookie, &len);
+	qs_show_program(listener->pid, listener->program);
 }
 
 /* Checks that it is a bound TCP socket that the policy maps. 0 or -errno with a line in `text`. */
@@ -199,7 +221,7 @@ static int judge(struct qs_listener *listener, char *text)
 		return -EINVAL;
 	if (engine->policy != NULL)
 		listener->rule = qs_policy_find_listen(engine->policy, (struct sockaddr *)&sa);
-	if (listener->rule == NULL || listener->rule->mode != QS_MODE_QUIC) {
+	if (!qs_rule_maps(listener->rule)) {
 		snprintf(text, 512, "%s",
 			 engine->policy != NULL
 				 ? "the engine's policy has no rule for this listener"
@@ -242,13 +264,18 @@ int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog,
 	}
 	*listener = (struct qs_listener){
 		.engine = engine, .path_fd = -1, .tcp_fd = tcp_fd, .pid = pid, .options = *options};
+	listener->id = ++engine->next_listener_id;
+	listener->tentative = true;
+	look_at_socket(listener);
 	listener->process = (struct qs_source){.fd = -1, .fn = process_ended};
+	listener->tcp.fd = -1;
+	TAILQ_INIT(&listener->envelopes);
 	listener->slot = QS_SLOT_NONE;
 	TAILQ_INSERT_TAIL(&engine->listeners, listener, link);
 	rv = judge(listener, text);
 	if (rv == 0) {
-		rv = open_endpoints(listener);
-		if (rv < 0)
+		rv = open_endpoints(listener, text);
+		if (rv < 0 && text[0] == '\0')
 			snprintf(text, 512,
 				 "%s:%d: the UDP endpoint of this listener can't be bound: %s",
 				 engine->policy->path, listener->rule->line, strerrorname_np(-rv));
@@ -259,6 +286,11 @@ int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog,
 		rv = make_listener(listener, backlog, listener->address.family == AF_INET6);
 		*out_fd = rv;
 	}
+	if (rv >= 0 && listener->rule->mode == QS_MODE_PREFER) {
+		rv = qs_envelope_listen(listener, backlog);
+		if (rv < 0)
+			close(*out_fd);
+	}
 	if (rv < 0) {
 		qs_listener_free(listener);
 		return rv;
@@ -266,8 +298,62 @@ int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog,
 	listener->process.fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	if (listener->process.fd >= 0)
 		qs_source_add(engine, &listener->process, EPOLLIN);
+	qs_workers_listen(engine, listener);
 	qs_log("listening for pid %d on port %u", pid, listener->address.port);
 	return 0;
+}
+
+/* Whether it may be there was judged by worker 0. */
+static int open_shared(struct qs_listener *listener)
+{
+	struct qs_addr addresses[2];
+	unsigned n = endpoint_addresses(listener, addresses);
+	char text[512];
+	int rv = 0;
+
+	for (unsigned i = 0; i < n && rv == 0; i++) {
+		rv = qs_endpoint_server(listener->engine, &addresses[i], listener->rule,
+					&listener->endpoints[i], text);
+		if (rv < 0)
+			return rv;
+		listener->endpoints[i]->n_listeners++;
+		rv = qs_endpoint_publish(listener->endpoints[i]);
+	}
+	return rv;
+}
+
+int qs_listener_share(struct qs_engine *engine, const struct qs_listener *of)
+{
+	struct qs_listener *listener = calloc(1, sizeof(*listener));
+	int rv = 0;
+
+	if (listener == NULL)
+		return -ENOMEM;
+	*listener = (struct qs_listener){.engine = engine,
+					 .shared = true,
+					 .path_fd = fcntl(of->path_fd, F_DUPFD_CLOEXEC, 0),
+					 .tcp_fd = fcntl(of->tcp_fd, F_DUPFD_CLOEXEC, 0),
+					 .process.fd = -1,
+					 .tcp.fd = -1,
+					 .address = of->address,
+					 .rule = of->rule,
+					 .options = of->options,
+					 .pid = of->pid,
+					 .id = ++engine->next_listener_id,
+					 .since_ns = of->since_ns,
+					 .cookie = of->cookie,
+					 .reuseport = of->reuseport,
+					 .slot = of->slot};
+	TAILQ_INIT(&listener->envelopes);
+	memcpy(listener->program, of->program, sizeof(listener->program));
+	TAILQ_INSERT_TAIL(&engine->listeners, listener, link);
+	if (listener->path_fd < 0 || listener->tcp_fd < 0)
+		rv = -EMFILE;
+	if (rv == 0)
+		rv = open_shared(listener);
+	if (rv < 0)
+		qs_listener_free(listener);
+	return rv;
 }
 
 static void listener_grave(struct qs_grave *grave)
@@ -286,25 +372,29 @@ void qs_listener_free(struct qs_listener *listener)
 			TAILQ_REMOVE(&engine->backlog, stream, backlog_link);
 			stream->in_backlog = false;
 			stream->listener = NULL;
-			qs_stream_fail(stream, 0, QS_APP_REFUSED);
+			qs_stream_fail(stream, 0,
+				       stream->conn != NULL ? qs_listener_refusal(stream->conn)
+							    : QS_APP_REFUSED);
 		}
 	}
+	TAILQ_REMOVE(&engine->listeners, listener, link);
+	qs_envelope_stop(listener);
 	for (int i = 0; i < 2; i++) {
 		if (listener->endpoints[i] != NULL) {
 			listener->endpoints[i]->n_listeners--;
-			if (listener->endpoints[i]->n_listeners == 0)
-				qs_endpoint_retire(listener->endpoints[i]);
+			qs_endpoint_publish(listener->endpoints[i]);
+			qs_endpoint_retire(listener->endpoints[i]);
 			qs_endpoint_release(listener->endpoints[i]);
 		}
 	}
-	if (listener->slot != QS_SLOT_NONE)
+	if (listener->slot != QS_SLOT_NONE && !listener->shared)
 		qs_pages_release(&engine->pages, listener->slot);
 	if (listener->process.fd >= 0)
 		qs_source_close(engine, &listener->process);
 	if (listener->path_fd >= 0)
 		close(listener->path_fd);
-	close(listener->tcp_fd);
-	TAILQ_REMOVE(&engine->listeners, listener, link);
+	if (listener->tcp_fd >= 0)
+		close(listener->tcp_fd);
 	engine->active_ns = engine->now_ns;
 	qs_engine_bury(engine, &listener->grave, listener_grave);
 }

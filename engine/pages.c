@@ -46,7 +46,29 @@ static void seal_status(struct qs_pages *pages)
 	}
 }
 
-int qs_pages_init(struct qs_pages *pages, uint64_t engine)
+/* The slots and paths that a part may take, and its list of released slots. */
+static int take_part(struct qs_pages *pages, unsigned part, unsigned parts)
+{
+	pages->n_slots = QS_SLOTS_MAX / parts;
+	pages->n_paths = QS_PATHS_MAX / parts;
+	pages->first_slot = part * pages->n_slots;
+	pages->first_path = part * pages->n_paths;
+	pages->free_head = pages->free_tail = QS_SLOT_NONE;
+	pages->next = malloc(pages->n_slots * sizeof(uint32_t));
+	return pages->next != NULL ? 0 : -ENOMEM;
+}
+
+int qs_pages_share(struct qs_pages *pages, const struct qs_pages *of, unsigned part)
+{
+	*pages = (struct qs_pages){.borrowed = true,
+				   .status_fd = of->status_fd,
+				   .options_fd = of->options_fd,
+				   .page = of->page,
+				   .options = of->options};
+	return take_part(pages, part, QS_SLOTS_MAX / of->n_slots);
+}
+
+int qs_pages_init(struct qs_pages *pages, uint64_t engine, unsigned parts)
 {
 	uint16_t base = 0;
 	void *status = NULL, *options = NULL;
@@ -59,8 +81,8 @@ int qs_pages_init(struct qs_pages *pages, uint64_t engine)
 		rv = page_new("quicshim-options", QS_OPTION_PAGE_BYTES, &pages->options_fd,
 			      &options);
 	pages->options = options;
-	if (rv == 0 && (pages->next = malloc(QS_SLOTS_MAX * sizeof(uint32_t))) == NULL)
-		rv = -ENOMEM;
+	if (rv == 0)
+		rv = take_part(pages, 0, parts);
 	if (rv < 0) {
 		qs_pages_fini(pages);
 		return rv;
@@ -77,12 +99,15 @@ int qs_pages_init(struct qs_pages *pages, uint64_t engine)
 	pages->page->n_slots = QS_SLOTS_MAX;
 	pages->page->pid = getpid();
 	pages->page->first_generation = base;
-	pages->free_head = pages->free_tail = QS_SLOT_NONE;
 	return 0;
 }
 
 void qs_pages_fini(struct qs_pages *pages)
 {
+	free(pages->next);
+	pages->next = NULL;
+	if (pages->borrowed)
+		return;
 	if (pages->page != NULL)
 		munmap(pages->page, QS_PAGE_BYTES);
 	if (pages->options != NULL)
@@ -91,7 +116,6 @@ void qs_pages_fini(struct qs_pages *pages)
 		close(pages->status_fd);
 	if (pages->options_fd >= 0)
 		close(pages->options_fd);
-	free(pages->next);
 	*pages = (struct qs_pages){.status_fd = -1, .options_fd = -1};
 }
 
@@ -117,11 +141,11 @@ uint32_t qs_pages_take(struct qs_pages *pages, bool server, const struct qs_opti
 	uint16_t generation;
 
 	/* Untouched ones cost memory, those released lately may still be asked about. */
-	if (pages->n_touched < QS_SLOTS_MAX && pages->n_free < QS_SLOT_REST) {
-		index = pages->n_touched++;
+	if (pages->n_touched < pages->n_slots && pages->n_free < QS_SLOT_REST) {
+		index = pages->first_slot + pages->n_touched++;
 	} else if (pages->n_free > 0) {
 		index = pages->free_head;
-		pages->free_head = pages->next[index];
+		pages->free_head = pages->next[index - pages->first_slot];
 		pages->n_free--;
 	} else {
 		return QS_SLOT_NONE;
@@ -158,24 +182,26 @@ void qs_pages_release(struct qs_pages *pages, uint32_t slot)
 		s->state = QS_SLOT_ENDED;
 		qs_slot_end(s);
 	}
-	pages->next[slot] = QS_SLOT_NONE;
+	pages->next[slot - pages->first_slot] = QS_SLOT_NONE;
 	if (pages->n_free++ == 0)
 		pages->free_head = slot;
 	else
-		pages->next[pages->free_tail] = slot;
+		pages->next[pages->free_tail - pages->first_slot] = slot;
 	pages->free_tail = slot;
 }
 
 uint32_t qs_pages_path_take(struct qs_pages *pages)
 {
-	for (uint32_t i = 0; i < QS_PATHS_MAX - 1; i++) {
+	uint32_t last = pages->first_path + pages->n_paths - 1;
+
+	for (uint32_t i = pages->first_path; i < last; i++) {
 		if (!pages->path_used[i]) {
 			pages->path_used[i] = 1;
 			memset((void *)&pages->page->paths[i], 0, sizeof(pages->page->paths[i]));
 			return i;
 		}
 	}
-	return QS_PATHS_MAX - 1;
+	return last;
 }
 
 void qs_pages_path_release(struct qs_pages *pages, uint32_t path)

@@ -14,10 +14,12 @@
 #define QS_POLICY_LINE_MAX 4095 /* bytes of one line, its line end not counted */
 #define QS_POLICY_RULES_MAX 1024 /* sections, [defaults] not counted */
 #define QS_POLICY_CONNECTIONS_MAX 64
+#define QS_POLICY_WORKERS_MAX 16
 #define QS_POLICY_ALPN_DEFAULT "quicshim"
 
-enum qs_mode { QS_MODE_TCP, QS_MODE_QUIC };
+enum qs_mode { QS_MODE_TCP, QS_MODE_QUIC, QS_MODE_PREFER };
 enum qs_placement { QS_PLACEMENT_PROCESS, QS_PLACEMENT_THREAD };
+enum qs_steering { QS_STEERING_AUTO, QS_STEERING_EBPF, QS_STEERING_HASH };
 enum qs_congestion { QS_CC_CUBIC, QS_CC_BBR, QS_CC_RENO };
 
 /* What the host word of a section says. */
@@ -58,16 +60,27 @@ struct qs_rule {
 
 	const char *alpn; /* never NULL, 1 to 31 bytes */
 	const char *server_name; /* connect; NULL: see qs_rule_server_name() */
+	/* listen: names and *.names in lower case, one blank between two; NULL: any name */
+	const char *server_names;
 	const char *ca; /* connect; NULL: the system's trust store */
-	const char *cert, *key; /* both set or both NULL; never NULL in a quic listen rule */
+	const char *cert, *key; /* both set or both NULL; never NULL in a listen rule that maps */
 	const char *client_ca; /* listen; NULL: clients need no certificate */
 	unsigned connections; /* connect: 1 to QS_POLICY_CONNECTIONS_MAX */
 	bool stream_per_connection;
+	unsigned workers; /* listen: 1 to QS_POLICY_WORKERS_MAX */
 	uint64_t linger_ns;
 	uint64_t idle_timeout_ns;
 	uint64_t handshake_timeout_ns;
+	uint64_t head_start_ns; /* connect, prefer: before TCP is tried as well */
+	uint64_t retry_after_ns; /* connect, prefer: the first pause after QUIC failed */
+	bool plain_on_bad_certificate; /* connect, prefer */
 	uint64_t keep_alive_ns; /* 0: a third of idle_timeout_ns; else less than that */
 	enum qs_congestion congestion;
+	enum qs_steering steering; /* listen */
+	unsigned host_id; /* listen: in connection IDs */
+	const char *cid_key; /* listen: file with the key of encrypted ones; NULL: in the open */
+	bool migration; /* connect: follow the network; listen: let clients do so */
+	int64_t udp_owner; /* listen: uid that the UDP socket shall belong to; -1: the engine's */
 };
 
 struct qs_policy {
@@ -76,7 +89,7 @@ struct qs_policy {
 	const struct qs_rule *rules; /* in file order */
 	enum qs_placement placement;
 	bool has_names; /* host names that the app resolves must be remembered: a connect rule
-			   has a name pattern, or is mode quic and lacks server_name */
+			   has a name pattern, or maps and lacks server_name */
 	size_t arena_bytes; /* the mapping that holds all of this */
 };
 
@@ -104,6 +117,12 @@ int qs_policy_load(const char *path, uid_t euid, struct qs_policy **out,
  */
 int qs_policy_parse(const char *path, const char *text, size_t len, struct qs_policy **out,
 		    struct qs_policy_error *err);
+
+/* True if the section's sockets are mapped: any mode but tcp. NULL is allowed. */
+static inline bool qs_rule_maps(const struct qs_rule *rule)
+{
+	return rule && rule->mode != QS_MODE_TCP;
+}
 
 /* End a policy and all its rules and strings. NULL is allowed. */
 void qs_policy_free(struct qs_policy *policy);

@@ -17,8 +17,7 @@ static const struct key_spec {
 	[QS_KEY_MODE] = {"mode", QS_IN_ANY, NULL},
 	[QS_KEY_ENDPOINT] = {"endpoint", QS_IN_ANY, NULL},
 	[QS_KEY_ALPN] = {"alpn", QS_IN_ANY, NULL},
-	[QS_KEY_SERVER_NAME] = {"server-name", QS_IN_DEFAULTS | QS_IN_CONNECT,
-				"a server's names are in its certificate"},
+	[QS_KEY_SERVER_NAME] = {"server-name", QS_IN_ANY, NULL},
 	[QS_KEY_CA] = {"ca", QS_IN_DEFAULTS | QS_IN_CONNECT, "to check clients write client-ca"},
 	[QS_KEY_CERT] = {"cert", QS_IN_ANY, NULL},
 	[QS_KEY_KEY] = {"key", QS_IN_ANY, NULL},
@@ -28,24 +27,47 @@ static const struct key_spec {
 				"the client chooses how many connections there are"},
 	[QS_KEY_STREAMS] = {"streams", QS_IN_DEFAULTS | QS_IN_CONNECT,
 			    "the client chooses what shares a connection"},
+	[QS_KEY_WORKERS] = {"workers", QS_IN_DEFAULTS | QS_IN_LISTEN,
+			    "all connections of a client are served by one thread"},
 	[QS_KEY_LINGER] = {"linger", QS_IN_ANY, NULL},
 	[QS_KEY_IDLE_TIMEOUT] = {"idle-timeout", QS_IN_ANY, NULL},
 	[QS_KEY_HANDSHAKE_TIMEOUT] = {"handshake-timeout", QS_IN_ANY, NULL},
 	[QS_KEY_KEEP_ALIVE] = {"keep-alive", QS_IN_ANY, NULL},
 	[QS_KEY_CONGESTION] = {"congestion", QS_IN_ANY, NULL},
+	[QS_KEY_STEERING] = {"steering", QS_IN_DEFAULTS | QS_IN_LISTEN,
+			     "only a server has siblings"},
+	[QS_KEY_UDP_OWNER] = {"udp-owner", QS_IN_DEFAULTS | QS_IN_LISTEN,
+			      "a client's UDP sockets are its own"},
 	[QS_KEY_ENGINE] = {"engine", QS_IN_DEFAULTS,
 			   "one engine serves all sections; write it in [defaults]"},
 	[QS_KEY_EARLY_DATA] = {"early-data", QS_IN_ANY, NULL},
+	[QS_KEY_MIGRATION] = {"migration", QS_IN_ANY, NULL},
+	[QS_KEY_HOST_ID] = {"host-id", QS_IN_DEFAULTS | QS_IN_LISTEN,
+			    "only a server's connection IDs name a host"},
+	[QS_KEY_CID_KEY] = {"cid-key", QS_IN_DEFAULTS | QS_IN_LISTEN,
+			    "a client's connection IDs are always encrypted"},
+	[QS_KEY_HEAD_START] = {"head-start", QS_IN_DEFAULTS | QS_IN_CONNECT,
+			       "a server takes what comes first"},
+	[QS_KEY_RETRY_AFTER] = {"retry-after", QS_IN_DEFAULTS | QS_IN_CONNECT,
+				"only a client falls back"},
+	[QS_KEY_BAD_CERTIFICATE] = {"on-bad-certificate", QS_IN_DEFAULTS | QS_IN_CONNECT,
+				    "a server asks for certificates by client-ca"},
 };
 static_assert(sizeof(keys) / sizeof(keys[0]) == QS_KEY_COUNT, "each key has its row");
 
-static const char *const mode_names[] = {[QS_MODE_TCP] = "tcp", [QS_MODE_QUIC] = "quic"};
+static const char *const mode_names[] = {
+	[QS_MODE_TCP] = "tcp", [QS_MODE_QUIC] = "quic", [QS_MODE_PREFER] = "prefer"};
 static const char *const placement_names[] = {
 	[QS_PLACEMENT_PROCESS] = "process", [QS_PLACEMENT_THREAD] = "thread"};
 static const char *const congestion_names[] = {
 	[QS_CC_CUBIC] = "cubic", [QS_CC_BBR] = "bbr", [QS_CC_RENO] = "reno"};
+static const char *const steering_names[] = {
+	[QS_STEERING_AUTO] = "auto", [QS_STEERING_EBPF] = "ebpf", [QS_STEERING_HASH] = "hash"};
+static_assert(sizeof(steering_names) / sizeof(steering_names[0]) == QS_STEERING_HASH + 1,
+	      "enum qs_steering");
 static const char *const streams_names[] = {"shared", "one"};
-static_assert(sizeof(mode_names) / sizeof(mode_names[0]) == QS_MODE_QUIC + 1, "enum qs_mode");
+static const char *const bad_certificate_names[] = {"fail", "tcp"};
+static_assert(sizeof(mode_names) / sizeof(mode_names[0]) == QS_MODE_PREFER + 1, "enum qs_mode");
 static_assert(sizeof(placement_names) / sizeof(placement_names[0]) == QS_PLACEMENT_THREAD + 1,
 	      "enum qs_placement");
 static_assert(sizeof(congestion_names) / sizeof(congestion_names[0]) == QS_CC_RENO + 1,
@@ -83,8 +105,6 @@ static int unknown_key(const struct qs_policy_parser *p, const char *name)
 	unsigned best = 4, d;
 	int nearest = -1;
 
-	if (strcmp(name, "workers") == 0)
-		return qs_policy_fail(&p->at, "\"workers\" is not built yet; leave it out");
 	for (int i = 0; i < QS_KEY_COUNT && strlen(name) < 24; i++) {
 		d = distance(name, keys[i].name);
 		if (d < best && d < strlen(keys[i].name)) {
@@ -116,14 +136,12 @@ static int set_value(struct qs_policy_parser *p, enum qs_policy_key key, char *v
 {
 	struct qs_rule *rule = &p->current.rule;
 	const char *name = keys[key].name;
+	unsigned number = 0;
 	int ret = 0;
 
 	switch (key) {
 	case QS_KEY_MODE:
-		if (strcmp(value, "prefer") == 0)
-			return qs_policy_fail(&p->at,
-					      "mode = prefer is not built yet; write quic or tcp");
-		ret = set_choice(p, key, value, mode_names, 2);
+		ret = set_choice(p, key, value, mode_names, QS_MODE_PREFER + 1);
 		rule->mode = (enum qs_mode)ret;
 		break;
 	case QS_KEY_ENDPOINT:
@@ -136,9 +154,12 @@ static int set_value(struct qs_policy_parser *p, enum qs_policy_key key, char *v
 		ret = qs_value_alpn(&p->at, value);
 		break;
 	case QS_KEY_SERVER_NAME:
+		if (rule->listen) {
+			rule->server_names = value;
+			return qs_value_names(&p->at, "server-name", value);
+		}
 		rule->server_name = value;
-		ret = qs_value_name(&p->at, "server-name", value);
-		break;
+		return qs_value_name(&p->at, "server-name", value);
 	case QS_KEY_CA:
 		return set_path(p, key, value, &rule->ca);
 	case QS_KEY_CERT:
@@ -154,6 +175,9 @@ static int set_value(struct qs_policy_parser *p, enum qs_policy_key key, char *v
 		ret = set_choice(p, key, value, streams_names, 2);
 		rule->stream_per_connection = ret == 1;
 		break;
+	case QS_KEY_WORKERS:
+		return qs_value_number(&p->at, name, value, 1, QS_POLICY_WORKERS_MAX,
+				       &rule->workers);
 	case QS_KEY_LINGER:
 		return qs_value_duration(&p->at, name, value, 0, &rule->linger_ns);
 	case QS_KEY_IDLE_TIMEOUT:
@@ -168,6 +192,14 @@ static int set_value(struct qs_policy_parser *p, enum qs_policy_key key, char *v
 		ret = set_choice(p, key, value, congestion_names, 3);
 		rule->congestion = (enum qs_congestion)ret;
 		break;
+	case QS_KEY_STEERING:
+		ret = set_choice(p, key, value, steering_names, 3);
+		rule->steering = (enum qs_steering)ret;
+		break;
+	case QS_KEY_UDP_OWNER:
+		ret = qs_value_number(&p->at, name, value, 0, INT32_MAX, &number);
+		rule->udp_owner = number;
+		break;
 	case QS_KEY_ENGINE:
 		ret = set_choice(p, key, value, placement_names, 2);
 		p->policy->placement = (enum qs_placement)ret;
@@ -177,6 +209,23 @@ static int set_value(struct qs_policy_parser *p, enum qs_policy_key key, char *v
 			return qs_policy_fail(&p->at,
 					      "early-data = yes is not built yet; write no");
 		ret = set_choice(p, key, value, (const char *const[]){"no"}, 1);
+		break;
+	case QS_KEY_HOST_ID:
+		return qs_value_number(&p->at, name, value, 0, 65535, &rule->host_id);
+	case QS_KEY_CID_KEY:
+		return set_path(p, key, value, &rule->cid_key);
+	case QS_KEY_MIGRATION:
+		ret = set_choice(p, key, value, (const char *const[]){"no", "yes"}, 2);
+		rule->migration = ret == 1;
+		break;
+	case QS_KEY_HEAD_START:
+		return qs_value_duration(&p->at, name, value, 0, &rule->head_start_ns);
+	case QS_KEY_RETRY_AFTER:
+		return qs_value_duration(&p->at, name, value, TIMEOUT_MIN_NS,
+					 &rule->retry_after_ns);
+	case QS_KEY_BAD_CERTIFICATE:
+		ret = set_choice(p, key, value, bad_certificate_names, 2);
+		rule->plain_on_bad_certificate = ret == 1;
 		break;
 	case QS_KEY_COUNT:
 		break;

@@ -96,13 +96,19 @@ static int check_section(const struct qs_policy_parser *p)
 		return 0;
 	if (!line_of(p, QS_KEY_MODE))
 		return qs_policy_fail_line(at, r->line,
-					   "the section has no mode; write mode = quic "
-					   "or mode = tcp here or in [defaults]");
-	if (r->mode != QS_MODE_QUIC)
+					   "the section has no mode; write mode = quic, "
+					   "prefer or tcp here or in [defaults]");
+	if (!qs_rule_maps(r))
 		return 0;
+	for (int key = QS_KEY_HEAD_START; key <= QS_KEY_BAD_CERTIFICATE; key++) {
+		if (r->mode == QS_MODE_QUIC && s->key_line[key])
+			return qs_policy_fail_line(at, s->key_line[key],
+						   "mode = quic never falls back to TCP; remove "
+						   "this key or write mode = prefer");
+	}
 	if (r->listen && !r->cert)
 		return qs_policy_fail_line(at, r->line,
-					   "a quic [listen] section needs a certificate; "
+					   "a [listen] section in this mode needs a certificate; "
 					   "write cert and key");
 	if (r->keep_alive_ns >= r->idle_timeout_ns) {
 		a = s->key_line[QS_KEY_KEEP_ALIVE], b = s->key_line[QS_KEY_IDLE_TIMEOUT];
@@ -171,8 +177,10 @@ static int begin_rule(struct qs_policy_parser *p, unsigned kind, char *host, cha
 		rule->server_name = rule->ca = NULL;
 		rule->connections = 1;
 		rule->stream_per_connection = false;
+		rule->plain_on_bad_certificate = false;
 	} else {
 		rule->client_ca = NULL;
+		rule->workers = 1;
 	}
 	ret = qs_value_host(&p->at, host, rule);
 	if (ret == 0)
@@ -275,7 +283,7 @@ static int parse_line(struct qs_policy_parser *p, char *line)
 static bool needs_names(const struct qs_rule *r)
 {
 	return !r->listen && (r->match == QS_MATCH_NAME || r->match == QS_MATCH_SUFFIX ||
-			      (r->mode == QS_MODE_QUIC && !r->server_name));
+			      (qs_rule_maps(r) && !r->server_name));
 }
 
 int qs_policy_parse_text(const struct qs_policy_place *at, char *text, size_t len,
@@ -288,9 +296,14 @@ int qs_policy_parse_text(const struct qs_policy_place *at, char *text, size_t le
 	p.defaults.rule = (struct qs_rule){
 		.alpn = QS_POLICY_ALPN_DEFAULT,
 		.connections = 1,
+		.workers = 1,
+		.udp_owner = -1,
 		.linger_ns = 10000 * QS_NS_PER_MS,
 		.idle_timeout_ns = 30000 * QS_NS_PER_MS,
 		.handshake_timeout_ns = 10000 * QS_NS_PER_MS,
+		.migration = true,
+		.head_start_ns = 200 * QS_NS_PER_MS,
+		.retry_after_ns = 10000 * QS_NS_PER_MS,
 	};
 	for (size_t start = 0, end; start < len; start = end + 1) {
 		char *newline = memchr(text + start, '\n', len - start);

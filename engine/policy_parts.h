@@ -42,13 +42,22 @@ enum qs_policy_key {
 	QS_KEY_CLIENT_CA,
 	QS_KEY_CONNECTIONS,
 	QS_KEY_STREAMS,
+	QS_KEY_WORKERS,
 	QS_KEY_LINGER,
 	QS_KEY_IDLE_TIMEOUT,
 	QS_KEY_HANDSHAKE_TIMEOUT,
 	QS_KEY_KEEP_ALIVE,
 	QS_KEY_CONGESTION,
+	QS_KEY_STEERING,
+	QS_KEY_UDP_OWNER,
 	QS_KEY_ENGINE,
 	QS_KEY_EARLY_DATA,
+	QS_KEY_MIGRATION,
+	QS_KEY_HOST_ID,
+	QS_KEY_CID_KEY,
+	QS_KEY_HEAD_START,
+	QS_KEY_RETRY_AFTER,
+	QS_KEY_BAD_CERTIFICATE,
 	QS_KEY_COUNT
 };
 
@@ -91,6 +100,8 @@ int qs_value_host(const struct qs_policy_place *at, char *word, struct qs_rule *
 int qs_value_ports(const struct qs_policy_place *at, const char *word, struct qs_rule *rule);
 int qs_value_endpoint(const struct qs_policy_place *at, char *word, struct qs_rule *rule);
 int qs_value_name(const struct qs_policy_place *at, const char *what, char *word);
+/* Several, with blanks or commas between them, "*.name" too; leaves one blank between two. */
+int qs_value_names(const struct qs_policy_place *at, const char *what, char *words);
 int qs_value_alpn(const struct qs_policy_place *at, const char *word);
 int qs_value_path(const struct qs_policy_place *at, const char *key, const char *word);
 int qs_value_duration(const struct qs_policy_place *at, const char *key, const char *word,

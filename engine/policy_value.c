@@ -307,7 +307,9 @@ int qs_value_name(const struct qs_policy_place *at, const char *what, char *word
 		if (c == '*')
 			return qs_policy_fail(at,
 					      "\"*\" in %s \"%s\"; it can only be the whole first "
-					      "label of a section's host: *.example.com",
+					      "label of a section's host or of a "
+					      "[listen] section's server-name: "
+					      "*.example.com",
 					      what, quoted(word));
 		if ((unsigned char)c >= 0x80)
 			return qs_policy_fail(at, "%s \"%s\" is not ASCII; write its xn-- form",
@@ -324,6 +326,29 @@ int qs_value_name(const struct qs_policy_place *at, const char *what, char *word
 				      "%s \"%s\" looks like an address but is none that can stand "
 				      "here; write a name that does not end in a number",
 				      what, quoted(word));
+	return 0;
+}
+
+int qs_value_names(const struct qs_policy_place *at, const char *what, char *words)
+{
+	char *out = words, *save = NULL, *word, *star;
+	int ret;
+
+	for (word = strtok_r(words, ", \t", &save); word; word = strtok_r(NULL, ", \t", &save)) {
+		size_t len = strlen(word);
+
+		star = strncmp(word, "*.", 2) == 0 ? word + 2 : word;
+		ret = qs_value_name(at, what, star);
+		if (ret < 0)
+			return ret;
+		if (out != words)
+			*out++ = ' ';
+		memmove(out, word, len);
+		out += len;
+	}
+	if (out == words)
+		return qs_policy_fail(at, "%s has no name; write one or remove the line", what);
+	*out = '\0';
 	return 0;
 }
 

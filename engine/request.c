@@ -3,37 +3,35 @@
 
 /*
  * Theory. control.h says what goes over the wire. A request is in engine->requests until its header
- * is whole and while it is being decided, in conn->waiting while it waits for a handshake or a
- * stream. It ends by qs_request_complete() (its descriptor becomes a stream's) or by
- * qs_request_fail(). All that comes in is hostile: a stranger may connect, say nothing, say
+ * is whole (request_read.c), while it is being decided, and while only TCP is tried (race.c); it is
+ * in conn->waiting while it waits for a handshake or a stream. It ends by qs_request_complete() (its
+ * descriptor becomes a stream's), by qs_request_join() (likewise, but the peer is a TCP socket) or
+ * by qs_request_fail(). All that comes in is hostile: a stranger may connect, say nothing, say
  * garbage, send descriptors. There may be REQUESTS_MAX unfinished ones; each has HEADER_NS to send
  * its header.
  */
 #include "request.h"
 
 #include "conn.h"
+#include "fallback.h"
 #include "header.h"
-#include "listen.h"
 #include "log.h"
+#include "race.h"
+#include "relay.h"
 #include "stream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #ifndef SO_MAX_PACING_RATE
 #define SO_MAX_PACING_RATE 47
 #endif
 
-#define HEADER_NS (5 * QS_NSEC)
-#define REQUESTS_MAX 16384u
-#define ACCEPTS_A_TURN 64
 #define CONNECTIONS_MAX 3u /* opened for one request */
 
 static void request_grave(struct qs_grave *grave)
@@ -44,17 +42,21 @@ static void request_grave(struct qs_grave *grave)
 	free(request);
 }
 
-/* Out of its list, descriptors closed (unless taken), freed at the end of the turn. */
-static void request_end(struct qs_request *request)
+void qs_request_end(struct qs_request *request)
 {
 	TAILQ_REMOVE(&request->engine->requests, request, link);
 	request->engine->n_requests--;
 	request->engine->active_ns = request->engine->now_ns;
+	qs_race_end(request);
 	if (request->app_fd >= 0)
 		close(request->app_fd);
 	request->app_fd = -1;
 	if (request->source.fd >= 0)
 		qs_source_close(request->engine, &request->source);
+	/* Last: whoever waits there must find nothing of the request left here. */
+	if (request->wait_fd >= 0)
+		close(request->wait_fd);
+	request->wait_fd = -1;
 	qs_engine_bury(request->engine, &request->grave, request_grave);
 }
 
@@ -101,7 +103,7 @@ void qs_request_fail(struct qs_request *request, int error, const char *reason)
 	}
 	if (request->slot != QS_SLOT_NONE)
 		qs_pages_release(&engine->pages, request->slot);
-	request_end(request);
+	qs_request_end(request);
 }
 
 /* Gives the app's end its mark, its buffer size, and then its freedom: the header that kept it
@@ -133,43 +135,101 @@ static void release_app(struct qs_request *request, struct qs_stream *stream,
 	}
 }
 
-bool qs_request_complete(struct qs_request *request, struct qs_conn *conn)
+/* The stream that the request becomes, in no list yet. NULL: the request was failed. */
+static struct qs_stream *make_stream(struct qs_request *request)
 {
 	struct qs_engine *engine = request->engine;
-	struct qs_stream *stream;
-	int64_t id;
+	struct qs_stream *stream = NULL;
 
 	if (request->slot == QS_SLOT_NONE)
 		request->slot = qs_pages_take(&engine->pages, false, &request->req->options);
-	if (request->slot == QS_SLOT_NONE) {
-		qs_request_fail(request, EADDRNOTAVAIL, "");
-		return true;
-	}
-	stream = qs_stream_new(engine, request->source.fd, request->slot, false);
+	if (request->slot != QS_SLOT_NONE)
+		stream = qs_stream_new(engine, request->source.fd, request->slot, false);
 	if (stream == NULL) {
-		qs_request_fail(request, ENOMEM, "");
-		return true;
-	}
-	if (qs_conn_open_stream(conn, stream, &id) < 0) {
-		engine->n_streams--;
-		free(stream);
-		return false;
+		qs_request_fail(request, request->slot == QS_SLOT_NONE ? EADDRNOTAVAIL : ENOMEM,
+				"");
+		return NULL;
 	}
 	stream->pid = request->pid;
 	stream->rule_line = (uint32_t)request->rule->line;
-	stream->announce = true;
 	stream->filler = true;
-	stream->filler_due = (request->req->flags & QS_CONNECT_BLOCKING) != 0;
-	qs_stream_attach(stream, conn, id, &conn->local, &request->req->dest);
+	stream->filler_due =
+		(request->req->flags & QS_CONNECT_BLOCKING) != 0 && request->wait_fd < 0;
+	return stream;
+}
+
+/* It can't be: the descriptor stays the request's. */
+static void unmake_stream(struct qs_stream *stream)
+{
+	stream->engine->n_streams--;
+	free(stream);
+}
+
+/* The stream's other side is there: the app's end is set free, and the request is over. */
+static void become(struct qs_request *request, struct qs_stream *stream)
+{
+	struct qs_engine *engine = request->engine;
+
 	release_app(request, stream, qs_pages_slot(&engine->pages, request->slot));
 	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, request->source.fd, NULL);
 	request->source.fd = -1;
 	request->slot = QS_SLOT_NONE;
-	request_end(request);
+	qs_request_end(request);
 	engine->totals.streams_opened++;
 	qs_stream_start(stream);
+}
+
+bool qs_request_complete(struct qs_request *request, struct qs_conn *conn)
+{
+	struct qs_stream *stream = make_stream(request);
+	int64_t id;
+
+	if (stream == NULL)
+		return true;
+	if (qs_conn_open_stream(conn, stream, &id) < 0) {
+		unmake_stream(stream);
+		return false;
+	}
+	stream->announce = true;
+	stream->keeps = true;
+	qs_stream_attach(stream, conn, id, &conn->local, &request->req->dest);
+	become(request, stream);
 	qs_conn_stream_ready(conn, stream);
 	return true;
+}
+
+bool qs_request_join(struct qs_request *request, int tcp_fd, enum qs_reason reason)
+{
+	struct qs_stream *stream = make_stream(request);
+
+	if (stream == NULL)
+		return false;
+	if (qs_relay_new(stream, tcp_fd, request->req, reason) < 0) {
+		unmake_stream(stream);
+		qs_request_fail(request, ENOMEM, "");
+		return false;
+	}
+	become(request, stream);
+	return true;
+}
+
+void qs_request_leave(struct qs_request *request)
+{
+	struct qs_conn *conn = request->conn;
+
+	TAILQ_REMOVE(&conn->waiting, request, link);
+	conn->n_waiting--;
+	request->conn = NULL;
+	TAILQ_INSERT_TAIL(&request->engine->requests, request, link);
+}
+
+void qs_request_refuse(struct qs_request *request, int error, enum qs_reason cause,
+		       const char *text)
+{
+	if (request->rule->mode == QS_MODE_PREFER)
+		qs_race_lost(request, error, cause, text);
+	else
+		qs_request_fail(request, error, text);
 }
 
 /* Where QUIC listens for this destination. */
@@ -189,7 +249,7 @@ static bool endpoint_of(const struct qs_rule *rule, const struct qs_addr *dest, 
 	return out->port != 0;
 }
 
-static bool make_key(const struct qs_request *request, struct qs_conn_key *key)
+bool qs_request_key(const struct qs_request *request, struct qs_conn_key *key)
 {
 	const struct qs_connect_req *req = request->req;
 	const char *names[QS_NAMES_MAX], *name;
@@ -218,8 +278,7 @@ static bool make_key(const struct qs_request *request, struct qs_conn_key *key)
 	return true;
 }
 
-/* It will take a while: options that the app sets meanwhile need the slot. */
-static void mark_connecting(struct qs_request *request)
+void qs_request_mark(struct qs_request *request)
 {
 	struct qs_mark mark = {.state = QS_MARK_CONNECTING, .v6 = request->req->v6};
 
@@ -242,7 +301,7 @@ void qs_request_route(struct qs_request *request)
 	unsigned n_same;
 	int rv;
 
-	if (!make_key(request, &key)) {
+	if (!qs_request_key(request, &key)) {
 		qs_request_fail(request, EACCES,
 				"the endpoint of this rule can't be used for this destination");
 		return;
@@ -253,43 +312,54 @@ void qs_request_route(struct qs_request *request)
 	if (conn == NULL ||
 	    (n_same < request->rule->connections && conn->n_streams + conn->n_waiting > 0)) {
 		/* A peer that grants no stream must not make us connect for ever. */
-		rv = request->connections++ < CONNECTIONS_MAX
-			     ? qs_conn_connect(request->engine, &key, &conn, text)
-			     : -ECONNREFUSED;
+		if (request->connections++ >= CONNECTIONS_MAX) {
+			qs_request_refuse(request, ECONNREFUSED, QS_REASON_NO_STREAM, "");
+			return;
+		}
+		rv = qs_conn_connect(request->engine, &key, &conn, text);
 		if (rv < 0) {
-			qs_request_fail(request, -rv, text);
+			qs_request_refuse(request, -rv, qs_fallback_reason(-rv), text);
 			return;
 		}
 	} else if (conn->state == QS_CONNECTION_OPEN && conn->n_waiting == 0) {
 		if (qs_request_complete(request, conn))
 			return;
 		if (conn->poisoned) {
-			qs_request_fail(request, ECONNREFUSED, "");
+			qs_request_refuse(request, ECONNREFUSED, QS_REASON_FAILED, "");
 			return;
 		}
 	}
-	mark_connecting(request);
+	qs_request_mark(request);
 	TAILQ_REMOVE(&request->engine->requests, request, link);
 	request->conn = conn;
 	TAILQ_INSERT_TAIL(&conn->waiting, request, link);
 	conn->n_waiting++;
 	qs_conn_dirty(conn);
+	if (request->rule->mode == QS_MODE_PREFER)
+		qs_race_wait(request);
 }
 
 /*
- * A mark routes around policies and needs a privilege, which we may have and the app not: its own socket, to which the
- * shim has copied the mark, shows whether the kernel gave it leave.
+ * A mark or a device routes around policies and may need a privilege, which we have and the app has not: its own
+ * socket, to which the shim has copied them, shows whether the kernel gave it leave.
  */
-static bool may_mark(const struct qs_request *request)
+static bool may_route(const struct qs_request *request)
 {
+	const struct qs_connect_req *req = request->req;
+	char device[sizeof(req->device)] = "";
 	uint32_t mark = 0;
-	socklen_t len = sizeof(mark);
+	socklen_t mark_len = sizeof(mark), device_len = sizeof(device);
 
-	getsockopt(request->app_fd, SOL_SOCKET, SO_MARK, &mark, &len);
-	return request->req->mark == 0 || request->req->mark == mark;
+	if (req->mark == 0 && req->device[0] == '\0')
+		return true;
+	getsockopt(request->app_fd, SOL_SOCKET, SO_MARK, &mark, &mark_len);
+	getsockopt(request->app_fd, SOL_SOCKET, SO_BINDTODEVICE, device, &device_len);
+	return (req->mark == 0 || req->mark == mark) &&
+	       (req->device[0] == '\0' || strncmp(req->device, device, sizeof(device)) == 0) &&
+	       qs_header_same_net(request->app_fd, request->source.fd);
 }
 
-static void decide(struct qs_request *request)
+void qs_request_decide(struct qs_request *request)
 {
 	struct qs_connect_req *req = request->req;
 	struct sockaddr_storage dest;
@@ -301,151 +371,20 @@ static void decide(struct qs_request *request)
 	if (request->engine->policy != NULL)
 		request->rule = qs_policy_find_connect(
 			request->engine->policy, (struct sockaddr *)&dest, names, req->n_names);
-	if (request->rule == NULL || request->rule->mode != QS_MODE_QUIC) {
+	if (!qs_rule_maps(request->rule)) {
 		qs_request_fail(request, EACCES,
 				request->engine->policy != NULL
 					? "the engine's policy has no rule for this"
 					: request->engine->policy_fault);
 		return;
 	}
-	if (!may_mark(request)) {
-		qs_request_fail(request, EACCES, "SO_MARK was not set with the kernel's leave");
+	if (!may_route(request)) {
+		qs_request_fail(request, EACCES,
+				"SO_MARK or SO_BINDTODEVICE was not set with the kernel's leave");
 		return;
 	}
-	qs_request_route(request);
-}
-
-/*
- * Looks at the header and takes the app's descriptor. The kernel cuts what is sent into pieces of
- * half the send buffer and gives no more than the piece that the descriptor came with: all that is
- * said stands in the first one, the rest is filler. Once only: each look brings a descriptor. 1
- * whole, 0 not there yet, -1 no header.
- */
-static int read_header(struct qs_request *request)
-{
-	char control[CMSG_SPACE(sizeof(int) * 16)];
-	struct iovec iov = {request->req, QS_CONNECT_REQ_SIZE};
-	struct msghdr msg = {.msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = control,
-			     .msg_controllen = sizeof(control)};
-	ssize_t n = recvmsg(request->source.fd, &msg, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *c;
-
-	if (n < 0)
-		return errno == EAGAIN ? 0 : -1;
-	for (c = CMSG_FIRSTHDR(&msg); c != NULL; c = CMSG_NXTHDR(&msg, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-			if (request->app_fd < 0)
-				request->app_fd = fd;
-			else
-				close(fd);
-		}
-	}
-	request->said = (size_t)n;
-	return request->app_fd >= 0 && (msg.msg_flags & MSG_CTRUNC) == 0 ? 1 : -1;
-}
-
-static bool is_all_there(const struct qs_request *request)
-{
-	int queued = 0;
-
-	return ioctl(request->source.fd, SIOCINQ, &queued) == 0 &&
-	       (uint32_t)queued >= request->req->total;
-}
-
-static void request_event(struct qs_source *source, uint32_t events)
-{
-	struct qs_request *request = qs_container(source, struct qs_request, source);
-	struct qs_engine *engine = request->engine;
-
-	int got = request->said > 0 ? 1 : read_header(request);
-
-	(void)events;
-	if (got == 0)
-		return;
-	if (got < 0 || !qs_header_is_connect(request->req, request->said) ||
-	    !qs_engine_may(engine, source->fd, request->req->token)) {
-		qs_engine_refused(engine, "stream", request->pid);
-		request_end(request);
-		return;
-	}
-	/* All of it must be in the queue before the app's end is touched: a smaller SO_SNDBUF would
-	 * cut what is still to come. */
-	if (!is_all_there(request))
-		return;
-	/* From here on the end of the app's descriptor is seen by the stream: nothing more to
-	 * watch. */
-	epoll_ctl(engine->epfd, EPOLL_CTL_DEL, source->fd, NULL);
-	decide(request);
-}
-
-static struct qs_request *request_new(struct qs_engine *engine, int fd)
-{
-	struct qs_request *request = calloc(1, sizeof(*request));
-	struct ucred cred = {0};
-	socklen_t len = sizeof(cred);
-
-	if (request != NULL)
-		request->req = calloc(1, sizeof(*request->req));
-	if (request == NULL || request->req == NULL) {
-		free(request);
-		return NULL;
-	}
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
-	request->engine = engine;
-	request->source = (struct qs_source){.fd = fd, .fn = request_event};
-	request->app_fd = -1;
-	request->pid = cred.pid;
-	request->slot = QS_SLOT_NONE;
-	request->since_ns = engine->now_ns;
-	return request;
-}
-
-void qs_request_accept_stream(struct qs_source *source, uint32_t events)
-{
-	struct qs_engine *engine = qs_container(source, struct qs_engine, stream_source);
-
-	(void)events;
-	for (int i = 0; i < ACCEPTS_A_TURN || engine->stopping; i++) {
-		int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		struct qs_request *request;
-
-		if (fd < 0) {
-			qs_engine_deafen(engine);
-			return;
-		}
-		request = engine->n_requests < REQUESTS_MAX ? request_new(engine, fd) : NULL;
-		if (request == NULL ||
-		    qs_source_add(engine, &request->source, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0) {
-			engine->totals.requests_refused++;
-			if (request != NULL)
-				free(request->req);
-			free(request);
-			close(fd);
-			continue;
-		}
-		TAILQ_INSERT_TAIL(&engine->requests, request, link);
-		engine->n_requests++;
-		/* The header mostly is there already. */
-		request_event(&request->source, EPOLLIN);
-	}
-}
-
-void qs_request_sweep(struct qs_engine *engine)
-{
-	struct qs_request *request, *next;
-
-	for (request = TAILQ_FIRST(&engine->requests); request != NULL; request = next) {
-		next = TAILQ_NEXT(request, link);
-		if (engine->now_ns - request->since_ns > HEADER_NS) {
-			qs_engine_refused(engine, "stream", request->pid);
-			request_end(request);
-		}
-	}
+	if (request->rule->mode == QS_MODE_PREFER)
+		qs_race_begin(request);
+	else
+		qs_request_route(request);
 }

@@ -8,8 +8,12 @@
 #include "show.h"
 
 #include "conn.h"
+#include "fallback.h"
+#include "flight.h"
+#include "group.h"
 #include "listen.h"
 #include "log.h"
+#include "relay.h"
 #include "stream.h"
 
 #include <errno.h>
@@ -34,7 +38,6 @@ struct viewer {
 	uint8_t *answer;
 	size_t len, sent;
 };
-static unsigned n_viewers;
 
 void qs_show_program(int64_t pid, char out[static 32])
 {
@@ -80,7 +83,8 @@ static void show_connection(struct qs_conn *conn, struct qs_status_connection *o
 					     .streams = conn->n_streams,
 					     .bytes_sent = conn->sent_bytes,
 					     .bytes_received = conn->received_bytes,
-					     .age_ms = age_ms(conn->engine, conn->opened_ns)};
+					     .age_ms = age_ms(conn->engine, conn->opened_ns),
+					     .path_changes = conn->path_changes};
 	cut(out->alpn, sizeof(out->alpn), conn->rule->alpn);
 	cut(out->sni, sizeof(out->sni), conn->sni);
 	if (conn->poisoned)
@@ -110,7 +114,8 @@ static void show_stream(struct qs_stream *stream, struct qs_status_stream *out)
 		.sent = stream->tx_taken,
 		.received = atomic_load_explicit(&slot->received_bytes, memory_order_relaxed),
 		.age_ms = age_ms(stream->engine, stream->opened_ns),
-		.rule_line = stream->rule_line};
+		.rule_line = stream->rule_line,
+		.reason = stream->reason};
 	qs_show_program(stream->pid, out->program);
 }
 
@@ -120,10 +125,34 @@ static void show_listener(struct qs_listener *listener, struct qs_status_listene
 					   .pid = listener->pid,
 					   .accepted = listener->accepted,
 					   .refused = listener->refused,
+					   .accepted_tcp = listener->accepted_tcp,
 					   .rule_line = (uint32_t)listener->rule->line};
 	out->endpoint = listener->endpoints[0]->address;
 	cut(out->alpn, sizeof(out->alpn), listener->rule->alpn);
 	qs_show_program(listener->pid, out->program);
+}
+
+static void show_member(const struct qs_endpoint *endpoint, struct qs_status_member *out)
+{
+	const struct qs_member *member = endpoint->member;
+	const struct qs_link *link;
+
+	*out = (struct qs_status_member){.endpoint = endpoint->address,
+					 .slot = member->slot,
+					 .generation = member->generation,
+					 .rung = (uint32_t)qs_ladder_rung(endpoint),
+					 .listeners = endpoint->n_listeners,
+					 .connections = endpoint->n_conns,
+					 .handed_out = member->handed_out,
+					 .handed_in = member->handed_in,
+					 .lost = member->lost,
+					 .strangers = member->refused,
+					 .resets = endpoint->n_resets,
+					 .refused = endpoint->n_refused};
+	if (endpoint->flights != NULL)
+		out->undecided = qs_flight_counts(endpoint->flights)->n_undecided;
+	TAILQ_FOREACH(link, &member->links, link)
+	out->siblings += link->known;
 }
 
 static void show_head(struct qs_engine *engine, struct qs_status_head *head)
@@ -132,7 +161,8 @@ static void show_head(struct qs_engine *engine, struct qs_status_head *head)
 
 	*head = (struct qs_status_head){.magic = QS_STATUS_MAGIC,
 					.version = QS_PROTOCOL_VERSION,
-					.engine = engine->identity.id,
+					.engine = engine->identity.id + engine->worker,
+					.worker = engine->worker,
 					.pid = getpid(),
 					.uid = geteuid(),
 					.thread = engine->thread,
@@ -149,7 +179,33 @@ static void show_head(struct qs_engine *engine, struct qs_status_head *head)
 		head->totals.datagrams_dropped += endpoint->udp.dropped_datagrams;
 	}
 	for (uint32_t i = 0; i < engine->pages.n_touched; i++)
-		head->totals.options_ignored += engine->pages.options[i].ignored;
+		head->totals.options_ignored +=
+			engine->pages.options[engine->pages.first_slot + i].ignored;
+}
+
+static void show_failure(const struct qs_engine *engine, const struct qs_fallback *entry,
+			 struct qs_status_failure *out)
+{
+	*out = (struct qs_status_failure){.destination = entry->key.peer,
+					  .reason = entry->reason,
+					  .failures = entry->failures};
+	cut(out->alpn, sizeof(out->alpn), entry->key.alpn);
+	if (entry->until_ns > engine->now_ns)
+		out->retry_ms = (entry->until_ns - engine->now_ns) / QS_MSEC;
+}
+
+/* What mode prefer adds; `at` has room for all of it. */
+static void build_fallbacks(struct qs_engine *engine, uint8_t *at)
+{
+	struct qs_fallback *entry;
+
+	at += qs_verdict_list(engine, (struct qs_status_verdict *)(void *)at) *
+	      sizeof(struct qs_status_verdict);
+	TAILQ_FOREACH(entry, &engine->fallbacks_by_age, link)
+	{
+		show_failure(engine, entry, (struct qs_status_failure *)(void *)at);
+		at += sizeof(struct qs_status_failure);
+	}
 }
 
 static uint8_t *build(struct qs_engine *engine, size_t *len)
@@ -158,6 +214,8 @@ static uint8_t *build(struct qs_engine *engine, size_t *len)
 	struct qs_listener *listener;
 	struct qs_conn *conn;
 	struct qs_stream *stream;
+	struct qs_endpoint *endpoint;
+	struct qs_relay *relay;
 	uint8_t *answer, *at;
 	size_t size;
 
@@ -169,9 +227,19 @@ static uint8_t *build(struct qs_engine *engine, size_t *len)
 	}
 	TAILQ_FOREACH(listener, &engine->listeners, link)
 	head.n_listeners++;
+	TAILQ_FOREACH(endpoint, &engine->endpoints, link)
+	head.n_members += endpoint->server;
+	TAILQ_FOREACH(relay, &engine->relays, link)
+	head.n_streams++;
+	head.n_verdicts = engine->n_verdicts < QS_VERDICTS_MAX ? (uint32_t)engine->n_verdicts
+							       : QS_VERDICTS_MAX;
+	head.n_failures = engine->n_fallbacks;
 	size = sizeof(head) + head.n_connections * sizeof(struct qs_status_connection) +
 	       head.n_streams * sizeof(struct qs_status_stream) +
-	       head.n_listeners * sizeof(struct qs_status_listener);
+	       head.n_listeners * sizeof(struct qs_status_listener) +
+	       head.n_members * sizeof(struct qs_status_member) +
+	       head.n_verdicts * sizeof(struct qs_status_verdict) +
+	       head.n_failures * sizeof(struct qs_status_failure);
 	answer = at = calloc(1, size);
 	if (answer == NULL)
 		return NULL;
@@ -190,11 +258,24 @@ static uint8_t *build(struct qs_engine *engine, size_t *len)
 			at += sizeof(struct qs_status_stream);
 		}
 	}
+	TAILQ_FOREACH(relay, &engine->relays, link)
+	{
+		show_stream(relay->stream, (struct qs_status_stream *)(void *)at);
+		at += sizeof(struct qs_status_stream);
+	}
 	TAILQ_FOREACH(listener, &engine->listeners, link)
 	{
 		show_listener(listener, (struct qs_status_listener *)(void *)at);
 		at += sizeof(struct qs_status_listener);
 	}
+	TAILQ_FOREACH(endpoint, &engine->endpoints, link)
+	{
+		if (!endpoint->server)
+			continue;
+		show_member(endpoint, (struct qs_status_member *)(void *)at);
+		at += sizeof(struct qs_status_member);
+	}
+	build_fallbacks(engine, at);
 	*len = size;
 	return answer;
 }
@@ -209,7 +290,7 @@ static void viewer_grave(struct qs_grave *grave)
 
 static void viewer_end(struct viewer *viewer)
 {
-	n_viewers--;
+	viewer->engine->n_viewers--;
 	qs_timer_clear(&viewer->engine->timers, &viewer->timer);
 	qs_source_close(viewer->engine, &viewer->source);
 	qs_engine_bury(viewer->engine, &viewer->grave, viewer_grave);
@@ -252,7 +333,7 @@ void qs_show_accept(struct qs_source *source, uint32_t events)
 	}
 	if (!qs_engine_may(engine, fd, NULL))
 		engine->totals.requests_refused++;
-	else if (n_viewers < CLIENTS_MAX)
+	else if (engine->n_viewers < CLIENTS_MAX)
 		viewer = calloc(1, sizeof(*viewer));
 	if (viewer == NULL) {
 		close(fd);
@@ -262,7 +343,7 @@ void qs_show_accept(struct qs_source *source, uint32_t events)
 	viewer->source = (struct qs_source){.fd = fd, .fn = viewer_event};
 	viewer->timer.fn = viewer_timeout;
 	viewer->answer = build(engine, &viewer->len);
-	n_viewers++;
+	engine->n_viewers++;
 	if (viewer->answer == NULL || qs_source_add(engine, &viewer->source, EPOLLOUT) < 0 ||
 	    qs_timer_set(&engine->timers, &viewer->timer, engine->now_ns + ANSWER_NS) < 0)
 		viewer_end(viewer);

@@ -73,12 +73,49 @@ struct qs_page {
  * byte order.
  */
 #define QS_STATUS_MAGIC 0x51535354u
+
+/* Why a connection travels over TCP though its rule is mode prefer. quicshim-status(1) explains each. */
+enum qs_reason {
+	QS_REASON_NONE, /* it travels over QUIC */
+	QS_REASON_REFUSED, /* the UDP port is closed, or the peer refused */
+	QS_REASON_UNREACHABLE, /* no route for UDP */
+	QS_REASON_TIMEOUT, /* nobody answered in time: TCP was up first, or the handshake ran out of it */
+	QS_REASON_NO_ALPN, /* no application protocol in common */
+	QS_REASON_CERTIFICATE, /* and the policy allows it */
+	QS_REASON_NO_STREAM, /* the peer grants no more streams */
+	QS_REASON_FAILED, /* any other failure of the handshake */
+	QS_REASON_REMEMBERED, /* it failed a short while ago: not tried */
+	QS_REASON_CLIENT, /* accepted: the client came over TCP */
+	QS_REASON_MAX
+};
+/* As it stands in logs and in quicshim-status; "" for NONE and for what is no reason. */
+static inline const char *qs_reason_name(uint32_t reason)
+{
+	static const char *const names[] = {
+		[QS_REASON_NONE] = "",
+		[QS_REASON_REFUSED] = "refused",
+		[QS_REASON_UNREACHABLE] = "unreachable",
+		[QS_REASON_TIMEOUT] = "timeout",
+		[QS_REASON_NO_ALPN] = "no-alpn",
+		[QS_REASON_CERTIFICATE] = "certificate",
+		[QS_REASON_NO_STREAM] = "no-stream",
+		[QS_REASON_FAILED] = "failed",
+		[QS_REASON_REMEMBERED] = "remembered",
+		[QS_REASON_CLIENT] = "client",
+	};
+
+	_Static_assert(sizeof(names) / sizeof(names[0]) == QS_REASON_MAX, "each has a name");
+	return reason < QS_REASON_MAX ? names[reason] : "";
+}
 struct qs_status_totals {
 	uint64_t streams_opened, streams_accepted, streams_refused, streams_reset;
 	uint64_t connections_opened, connections_accepted, connections_failed;
 	uint64_t bytes_sent, bytes_received;
 	uint64_t datagrams_sent, datagrams_received, datagrams_dropped;
 	uint64_t faults_trapped, requests_refused, options_ignored;
+	uint64_t retries_sent;
+	uint64_t rings[QS_RING_MAX]; /* indexed by enum qs_ring_kind */
+	uint64_t tcp[QS_REASON_MAX]; /* connections over TCP, by reason */
 };
 struct qs_status_head {
 	uint32_t magic;
@@ -91,10 +128,13 @@ struct qs_status_head {
 	char program[32]; /* of the process that started it */
 	char release[16];
 	char policy[256]; /* path, "" = none; cut with "..." at the front */
-	uint32_t n_connections, n_streams, n_listeners, reserved;
+	uint32_t n_connections, n_streams, n_listeners, n_members, n_verdicts, n_failures;
+	uint32_t worker; /* 0 serves the requests of apps */
+	uint32_t reserved;
 	struct qs_status_totals totals;
 	/* then n_connections * qs_status_connection, n_streams * qs_status_stream, n_listeners *
-	 * qs_status_listener */
+	 * qs_status_listener, n_members * qs_status_member, n_verdicts * qs_status_verdict,
+	 * n_failures * qs_status_failure */
 };
 struct qs_status_connection {
 	uint64_t id;
@@ -106,6 +146,7 @@ struct qs_status_connection {
 	uint64_t rtt_us, min_rtt_us, cwnd, in_flight, sent_packets, lost_packets, received_packets;
 	uint64_t path_mtu; /* largest UDP payload in use */
 	uint64_t streams, bytes_sent, bytes_received, age_ms;
+	uint64_t path_changes; /* moves to another address, of either side */
 };
 enum qs_connection_state { QS_CONNECTION_HANDSHAKE, QS_CONNECTION_OPEN, QS_CONNECTION_CLOSING };
 struct qs_status_stream {
@@ -117,7 +158,22 @@ struct qs_status_stream {
 	char program[32];
 	struct qs_addr local, remote;
 	uint64_t sent, received, age_ms;
-	uint32_t rule_line, reserved;
+	uint32_t rule_line;
+	uint32_t reason; /* enum qs_reason: NONE is QUIC, else the engine relays to TCP */
+};
+/* How a datagram for a member finds it. */
+enum qs_rung { QS_RUNG_ALONE, QS_RUNG_HASH, QS_RUNG_CLASSIC, QS_RUNG_EBPF };
+/* A server's UDP socket. */
+struct qs_status_member {
+	struct qs_addr endpoint;
+	uint32_t slot, generation; /* in its connection IDs */
+	uint32_t rung; /* enum qs_rung */
+	uint32_t siblings; /* engines that share the port and talk to us */
+	uint32_t listeners, connections; /* no listener: it drains */
+	uint32_t undecided, reserved; /* first flights whose ClientHello is not whole */
+	uint64_t handed_out, handed_in, lost; /* trains; lost: a sibling's queue was full */
+	uint64_t strangers; /* refused as siblings */
+	uint64_t resets, refused; /* stateless resets sent; first flights that nobody takes */
 };
 struct qs_status_listener {
 	struct qs_addr address, endpoint;
@@ -125,7 +181,30 @@ struct qs_status_listener {
 	int64_t pid;
 	char program[32];
 	uint64_t accepted, refused;
+	uint64_t accepted_tcp; /* mode prefer: besides `accepted` */
 	uint32_t rule_line, reserved;
+};
+/* A connection that took TCP. The engine may have no part in it any more, so the last ones are kept. */
+#define QS_VERDICTS_MAX 64u
+struct qs_status_verdict {
+	uint64_t age_ms;
+	int64_t pid;
+	char program[32];
+	struct qs_addr remote;
+	uint32_t server;
+	uint32_t reason; /* enum qs_reason, not NONE */
+	uint32_t cause; /* of REMEMBERED: why QUIC failed then; else as reason */
+	uint32_t rule_line;
+	uint64_t retry_ms; /* of REMEMBERED: when QUIC was to be tried again, counted from then */
+};
+/* A destination where QUIC failed, and TCP did not. */
+#define QS_FAILURES_MAX 1024u
+struct qs_status_failure {
+	struct qs_addr destination; /* UDP */
+	char alpn[64];
+	uint32_t reason; /* enum qs_reason */
+	uint32_t failures; /* in a row */
+	uint64_t retry_ms; /* until QUIC may be tried again; 0 = with the next connection */
 };
 
 #endif

@@ -16,7 +16,7 @@
  * reset, as TCP does. FIN of the peer: after all data, shutdown(SHUT_WR) on our end, which leaves
  * the app's writing alone. Reset of the peer: the errno goes into the slot, then our end is closed.
  * The object lives until both the QUIC stream is closed (conn == NULL) and the app's side is
- * served.
+ * served. In mode prefer its other side may be a TCP socket (relay.c) instead of a QUIC stream.
  *
  * Limits: rx is bounded by the stream's window; tx by TX_HIGH unsent plus what the congestion
  * window holds.
@@ -26,6 +26,7 @@
 #include "errmap.h"
 #include "listen.h"
 #include "log.h"
+#include "relay.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -38,6 +39,8 @@
 
 /* Doubled by the kernel; with its default loopback bulk is a fifth slower. */
 #define TO_APP_OCTETS (512 * 1024)
+#define ANNOUNCE_NS (QS_NSEC / 2)
+#define ANNOUNCE_CREDIT (320u * 1024u) /* more than half of the window, or it would not be sent */
 #define ORPHAN_NS (60 * QS_NSEC) /* as tcp_fin_timeout */
 
 static void stream_event(struct qs_source *source, uint32_t events);
@@ -68,24 +71,30 @@ int qs_stream_start(struct qs_stream *stream)
 	return qs_source_add(stream->engine, &stream->source, EPOLLIN | EPOLLRDHUP | EPOLLET);
 }
 
-void qs_stream_attach(struct qs_stream *stream, struct qs_conn *conn, int64_t id,
-		      const struct qs_addr *local, const struct qs_addr *peer)
+void qs_stream_tell_open(struct qs_stream *stream, uint32_t path, const struct qs_addr *local,
+			 const struct qs_addr *peer)
 {
 	struct qs_slot *slot = qs_stream_slot(stream);
 
-	stream->conn = conn;
-	stream->id = id;
-	TAILQ_INSERT_TAIL(&conn->streams, stream, conn_link);
-	conn->n_streams++;
-	conn->streams_total++;
 	qs_slot_begin(slot);
 	slot->state = QS_SLOT_OPEN;
-	slot->path = conn->path;
+	slot->path = path;
 	slot->local = *local;
 	slot->peer = *peer;
 	slot->rule_line = stream->rule_line;
 	slot->opened_ns = stream->opened_ns;
 	qs_slot_end(slot);
+}
+
+void qs_stream_attach(struct qs_stream *stream, struct qs_conn *conn, int64_t id,
+		      const struct qs_addr *local, const struct qs_addr *peer)
+{
+	stream->conn = conn;
+	stream->id = id;
+	TAILQ_INSERT_TAIL(&conn->streams, stream, conn_link);
+	conn->n_streams++;
+	conn->streams_total++;
+	qs_stream_tell_open(stream, conn->path, local, peer);
 }
 
 static void stream_grave(struct qs_grave *grave)
@@ -128,7 +137,7 @@ static void stream_free(struct qs_stream *stream)
 
 void qs_stream_settle(struct qs_stream *stream)
 {
-	if (stream->conn != NULL)
+	if (stream->conn != NULL || stream->relay != NULL)
 		return;
 	if (stream->source.fd >= 0 &&
 	    (stream->rx_head != NULL || (stream->rx_fin && !stream->rx_fin_given)))
@@ -144,6 +153,14 @@ void qs_stream_pull_later(struct qs_stream *stream)
 		TAILQ_INSERT_TAIL(&stream->engine->readable, stream, readable_link);
 		stream->in_readable = true;
 	}
+}
+
+void qs_stream_ready(struct qs_stream *stream)
+{
+	if (stream->conn != NULL)
+		qs_conn_stream_ready(stream->conn, stream);
+	else if (stream->relay != NULL)
+		qs_relay_ready(stream->relay);
 }
 
 void qs_stream_push_later(struct qs_stream *stream)
@@ -181,6 +198,8 @@ void qs_stream_closed(struct qs_stream *stream)
 		return;
 	TAILQ_REMOVE(&conn->streams, stream, conn_link);
 	conn->n_streams--;
+	conn->n_moving -= stream->moving;
+	stream->moving = false;
 	if (stream->in_ready)
 		TAILQ_REMOVE(&conn->ready, stream, ready_link);
 	stream->in_ready = false;
@@ -232,13 +251,31 @@ void qs_stream_fail(struct qs_stream *stream, int error, uint64_t code)
 	tell_app(stream, error);
 	if (conn != NULL)
 		qs_conn_shutdown_stream(conn, stream->id, code);
+	else if (stream->relay != NULL)
+		qs_relay_end(stream->relay, true);
 	else
 		qs_stream_push_later(stream);
 }
 
+/*
+ * The empty frame by which a server learns of a stream is not sent again when it is lost: ngtcp2 takes a
+ * frame without data for acknowledged, and sends no second one. Credit for the stream opens it too, and is
+ * repeated until it arrives.
+ */
+static void announce_again(struct qs_stream *stream)
+{
+	if (!stream->keeps || stream->announced_again || stream->moving || stream->conn == NULL ||
+	    stream->announce || stream->fin_written || stream->tx_written > 0 ||
+	    stream->engine->now_ns - stream->opened_ns < ANNOUNCE_NS)
+		return;
+	stream->announced_again = true;
+	qs_conn_extend_stream(stream->conn, stream->id, ANNOUNCE_CREDIT);
+}
+
 void qs_stream_sweep(struct qs_stream *stream)
 {
-	if (stream->orphan_ns != 0 && stream->conn != NULL &&
+	announce_again(stream);
+	if (stream->orphan_ns != 0 && (stream->conn != NULL || stream->relay != NULL) &&
 	    stream->engine->now_ns - stream->orphan_ns > ORPHAN_NS)
 		qs_stream_fail(stream, 0, QS_APP_RESET);
 }

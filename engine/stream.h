@@ -20,6 +20,8 @@ struct qs_stream {
 	struct qs_grave grave;
 	struct qs_engine *engine;
 	struct qs_conn *conn; /* NULL once the QUIC stream is closed */
+	struct qs_relay *relay; /* mode prefer: TCP instead of a QUIC stream; NULL once it has ended */
+	enum qs_reason reason; /* why it is TCP */
 	int64_t id;
 	TAILQ_ENTRY(qs_stream) conn_link, ready_link, readable_link, flush_link, backlog_link;
 	bool in_ready, in_readable, in_flush, in_backlog;
@@ -39,6 +41,7 @@ struct qs_stream {
 	uint64_t tx_taken, tx_written, tx_acked;
 	uint32_t skip; /* octets of the connect header that are still to be read and dropped */
 	bool announce; /* an empty STREAM frame is due */
+	bool announced_again;
 	bool readable; /* the kernel may have more from the app */
 	bool filler; /* a byte with a descriptor may come (a connect that waits) */
 	bool reread; /* a short read was no sign of an empty queue */
@@ -47,6 +50,10 @@ struct qs_stream {
 	bool fin_written;
 	bool end_seen; /* the kernel told of the app's end: read on until it comes */
 	bool app_gone; /* the app has closed its end */
+	bool keeps; /* client: all since the first byte is in tx_head, acknowledged or not */
+	bool moving; /* to another connection: it is to leave its own (id >= 0), or to open (-1) */
+	uint8_t moves; /* so far */
+	uint64_t kept; /* acknowledged, while it keeps */
 	bool tx_blocked; /* no stream credit; extend_max_stream_data wakes it */
 
 	/* From the peer to the app. */
@@ -67,6 +74,10 @@ int qs_stream_start(struct qs_stream *stream);
 void qs_stream_attach(struct qs_stream *stream, struct qs_conn *conn, int64_t id,
 		      const struct qs_addr *local, const struct qs_addr *peer);
 
+/* It is open now: tells the slot. `path` is where its figures are. */
+void qs_stream_tell_open(struct qs_stream *stream, uint32_t path, const struct qs_addr *local,
+			 const struct qs_addr *peer);
+
 /* Turn phases, called by the loop. */
 void qs_stream_pull(struct qs_stream *stream); /* read what the app wrote */
 void qs_stream_push(struct qs_stream *stream); /* give the app what the peer sent */
@@ -74,6 +85,12 @@ void qs_stream_push_later(struct qs_stream *stream);
 
 /* From ngtcp2's callbacks; they defer what may not be done there. */
 void qs_stream_received(struct qs_stream *stream, const uint8_t *data, size_t len, bool fin);
+/* The server refused it with QS_APP_MOVED: false if it can't be opened anew. Done later. */
+bool qs_stream_moved(struct qs_stream *stream);
+/* Within qs_stream_acked: true if it keeps what was acknowledged. */
+bool qs_stream_keeps(struct qs_stream *stream, uint64_t acked);
+/* The first byte, or the end, has come from the server: nothing needs to be kept. */
+void qs_stream_answered(struct qs_stream *stream);
 void qs_stream_acked(struct qs_stream *stream, uint64_t end);
 void qs_stream_closed(struct qs_stream *stream); /* QUIC stream is closed: conn becomes NULL */
 

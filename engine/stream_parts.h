@@ -13,6 +13,8 @@ static inline struct qs_slot *qs_stream_slot(const struct qs_stream *stream)
 	return qs_pages_slot(&stream->engine->pages, stream->slot);
 }
 
+/* Something waits to be written to the peer. */
+void qs_stream_ready(struct qs_stream *stream);
 /* Reads from the app when the turn comes to that. */
 void qs_stream_pull_later(struct qs_stream *stream);
 /* The app's end said ECONNRESET or is shut: what TCP would make of it. */

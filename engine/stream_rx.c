@@ -4,6 +4,7 @@
 
 #include "errmap.h"
 #include "log.h"
+#include "relay.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -19,6 +20,8 @@
 
 static void give_credit(struct qs_stream *stream, uint64_t bytes)
 {
+	if (stream->relay != NULL)
+		qs_relay_ready(stream->relay);
 	if (stream->conn == NULL)
 		return;
 	/* Only what will be consumed again later can wait. */
@@ -76,6 +79,7 @@ void qs_stream_received(struct qs_stream *stream, const uint8_t *data, size_t le
 {
 	if (stream->source.fd < 0)
 		return; /* ended already: what still comes is discarded */
+	qs_stream_answered(stream);
 	if (fin)
 		stream->rx_fin = true;
 	if (len >= RX_DIRECT && stream->rx_head == NULL && !stream->want_out && !stream->app_deaf &&

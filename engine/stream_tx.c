@@ -3,6 +3,7 @@
 #include "stream_parts.h"
 
 #include "errmap.h"
+#include "listen.h"
 #include "log.h"
 
 #include <errno.h>
@@ -109,11 +110,30 @@ static uint64_t unsent(const struct qs_stream *stream)
 	return stream->tx_taken - stream->tx_written;
 }
 
+/*
+ * An end that was given nothing and said nothing, and is reset: it was in the queue of a listener that
+ * was closed. Its client may try elsewhere.
+ */
+static uint64_t reset_code(const struct qs_stream *stream)
+{
+	struct qs_listener *listener;
+
+	if (!stream->server || stream->conn == NULL || stream->tx_taken > 0 ||
+	    atomic_load_explicit(&qs_stream_slot(stream)->received_bytes, memory_order_relaxed) > 0)
+		return QS_APP_RESET;
+	listener = qs_listener_find(stream->engine, stream->conn->endpoint, stream->conn->rule);
+	if (listener != NULL)
+		qs_listener_probe(listener);
+	return stream->conn != NULL && qs_listener_refusal(stream->conn) == QS_APP_MOVED
+		       ? QS_APP_MOVED
+		       : QS_APP_RESET;
+}
+
 void qs_stream_app_reset(struct qs_stream *stream)
 {
 	stream->app_gone = true;
 	stream->readable = false;
-	qs_stream_fail(stream, 0, QS_APP_RESET);
+	qs_stream_fail(stream, 0, reset_code(stream));
 }
 
 static void app_ended(struct qs_stream *stream)
@@ -136,8 +156,8 @@ static void app_ended(struct qs_stream *stream)
 	}
 	if (stream->app_gone && stream->orphan_ns == 0)
 		stream->orphan_ns = stream->engine->now_ns;
-	if (stream->conn != NULL && !stream->fin_written)
-		qs_conn_stream_ready(stream->conn, stream);
+	if (!stream->fin_written || stream->relay != NULL)
+		qs_stream_ready(stream);
 }
 
 void qs_stream_pull(struct qs_stream *stream)
@@ -167,8 +187,7 @@ void qs_stream_pull(struct qs_stream *stream)
 			atomic_store_explicit(&qs_stream_slot(stream)->sent_bytes, stream->tx_taken,
 					      memory_order_relaxed);
 			engine->totals.bytes_sent += (uint64_t)n;
-			if (stream->conn != NULL)
-				qs_conn_stream_ready(stream->conn, stream);
+			qs_stream_ready(stream);
 			/* A short read means that the kernel has no more: a later write is a new
 			 * edge. An end is none. */
 			if ((size_t)n < QS_CHUNK_BIG && !stream->end_seen && !stream->reread)
@@ -192,6 +211,8 @@ void qs_stream_pull(struct qs_stream *stream)
 
 bool qs_stream_wants_write(const struct qs_stream *stream)
 {
+	if (stream->moving)
+		return false;
 	if (stream->tx_blocked || stream->fin_written)
 		return stream->announce;
 	return stream->announce || unsent(stream) > 0 || stream->app_eof;
@@ -247,6 +268,14 @@ void qs_stream_wrote(struct qs_stream *stream, size_t bytes, bool fin)
 
 void qs_stream_acked(struct qs_stream *stream, uint64_t end)
 {
+	/* What is kept for another server has been acknowledged all the same: SIOCOUTQ must come down to 0. */
+	if (qs_stream_keeps(stream, end)) {
+		atomic_store_explicit(&qs_stream_slot(stream)->acked_bytes, stream->kept,
+				      memory_order_relaxed);
+		return;
+	}
+	if (end < stream->kept)
+		end = stream->kept;
 	while (stream->tx_head != NULL && end > stream->tx_acked) {
 		struct qs_chunk *chunk = stream->tx_head;
 		uint64_t n = end - stream->tx_acked;

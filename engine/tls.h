@@ -39,6 +39,9 @@ int qs_tls_creds_new(const struct qs_rule *rule, struct qs_tls_creds **out,
  * next engine that serves the rule can end the connections of one that died (RFC 9000, 10.3.2). Lives with the creds. */
 #define QS_TLS_RESET_SECRET 32
 const uint8_t *qs_tls_creds_reset_secret(const struct qs_tls_creds *creds);
+/* The key of a listen rule's connection IDs; NULL if they are in the open. Lives with the creds. */
+#define QS_TLS_CID_KEY 16
+const uint8_t *qs_tls_creds_cid_key(const struct qs_tls_creds *creds);
 struct qs_tls_creds *qs_tls_creds_ref(struct qs_tls_creds *creds);
 
 /* Gives up a reference. NULL is allowed. Any thread. */

@@ -2,6 +2,7 @@
 // Credentials: the files that a rule names, read and checked once.
 #include "tls_parts.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/crypto.h>
@@ -249,6 +250,37 @@ static int load_trust(struct qs_tls_creds *creds, const char *path, const char *
 	return ret;
 }
 
+/* 32 hexadecimal digits, and white space around them. */
+static int load_cid_key(struct qs_tls_creds *creds, const char *path, struct qs_tls_error *error)
+{
+	gnutls_datum_t file = {NULL, 0}, digits;
+	size_t len = sizeof(creds->cid_key);
+	int ret = read_file(path, "key of connection IDs", &file, error);
+
+	if (ret < 0)
+		return ret;
+	digits = file;
+	while (digits.size > 0 && isspace(digits.data[digits.size - 1]))
+		digits.size--;
+	while (digits.size > 0 && isspace(*digits.data)) {
+		digits.data++;
+		digits.size--;
+	}
+	if (digits.size != 2 * sizeof(creds->cid_key) ||
+	    gnutls_hex_decode(&digits, creds->cid_key, &len) < 0 || len != sizeof(creds->cid_key))
+		ret = refuse(error,
+			     "%s: holds no key of connection IDs; write 32 hexadecimal digits",
+			     path);
+	creds->has_cid_key = ret == 0;
+	free_file(&file);
+	return ret;
+}
+
+const uint8_t *qs_tls_creds_cid_key(const struct qs_tls_creds *creds)
+{
+	return creds->has_cid_key ? creds->cid_key : NULL;
+}
+
 const uint8_t *qs_tls_creds_reset_secret(const struct qs_tls_creds *creds)
 {
 	return creds->reset_secret;
@@ -292,6 +324,8 @@ int qs_tls_creds_new(const struct qs_rule *rule, struct qs_tls_creds **out,
 		ret = refuse(error, "a %s needs both a certificate and a private key",
 			     rule->listen ? "listener" : "client certificate");
 	}
+	if (ret == 0 && rule->listen && rule->cid_key)
+		ret = load_cid_key(creds, rule->cid_key, error);
 	if (ret < 0)
 		goto fail;
 	if (!rule->listen)

@@ -15,6 +15,8 @@ struct qs_tls_creds {
 	bool listen; /* [I] */
 	bool require_client; /* [I] listen: clients must show a certificate */
 	uint8_t reset_secret[QS_TLS_RESET_SECRET]; /* [I] */
+	bool has_cid_key; /* [I] */
+	uint8_t cid_key[QS_TLS_CID_KEY]; /* [I] */
 };
 
 /* The guard's gnutls_handshake_secret_func. */

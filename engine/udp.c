@@ -137,6 +137,8 @@ int qs_udp_open(struct qs_udp *udp, const struct sockaddr *address,
 	if (fd < 0)
 		return fd;
 	r = set_ip_options(fd, address->sa_family);
+	if (r == 0 && options && options->has_owner && fchown(fd, options->owner, (gid_t)-1) < 0)
+		r = -errno;
 	if (r == 0 && options && options->reuseport)
 		r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (r < 0)

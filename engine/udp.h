@@ -27,6 +27,8 @@ struct qs_udp_options {
 	bool reuseport;
 	const char *device; /* SO_BINDTODEVICE, NULL or "" = none */
 	uint32_t mark; /* SO_MARK, 0 = none */
+	bool has_owner;
+	uid_t owner; /* whose the socket is, for the kernel's rule about SO_REUSEPORT */
 };
 
 /* One socket. Engine thread only. */

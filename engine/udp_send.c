@@ -198,7 +198,7 @@ ssize_t qs_udp_send(struct qs_udp *udp, const struct qs_udp_train *train)
 	size_t segment =
 		train->segment == 0 || train->segment > train->len ? train->len : train->segment;
 	size_t done = 0;
-	union send_control control;
+	union send_control control = {.octets = {0}}; /* padding and all */
 	struct msghdr msg = {
 		.msg_name = (void *)(uintptr_t)&train->remote,
 		.msg_namelen = qs_udp_address_len(train->remote.ss_family),

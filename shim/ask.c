@@ -44,6 +44,9 @@ int qs_ask_connect(int sock, enum qs_channel channel, bool start)
 
 	unsigned spawned = 0;
 
+	if (!qs_may_ask())
+		return -EPERM;
+
 	for (unsigned waited = 0;; waited += PAUSE_MS) {
 		int rc = qs_sys_connect(sock, &name, len);
 
@@ -73,11 +76,11 @@ int qs_ask_connect(int sock, enum qs_channel channel, bool start)
 	}
 }
 
-long qs_ask_send_fd(int sock, const void *data, size_t len, int fd, int flags)
+long qs_ask_send(int sock, const void *data, size_t len, const int *fds, unsigned n_fds, int flags)
 {
 	union {
 		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
+		char space[CMSG_SPACE(QS_ASK_FDS_MAX * sizeof(int))];
 	} control = {0};
 	union {
 		const void *in;
@@ -86,13 +89,13 @@ long qs_ask_send_fd(int sock, const void *data, size_t len, int fd, int flags)
 	struct iovec iov = {.iov_base = base.out, .iov_len = len};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	if (fd >= 0) {
+	if (n_fds > 0) {
 		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
+		msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
 		control.header.cmsg_level = SOL_SOCKET;
 		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+		control.header.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+		memcpy(CMSG_DATA(&control.header), fds, n_fds * sizeof(int));
 	}
 	return qs_sys_sendmsg(sock, &msg, flags | MSG_NOSIGNAL);
 }
@@ -151,6 +154,8 @@ int qs_ask(struct qs_control_req *req, int fd, struct qs_control_reply *reply, i
 	struct timeval wait = {.tv_sec = start ? LISTEN_WAIT_S : PAGES_WAIT_S};
 	int sock, rc = -ECONNREFUSED;
 
+	if (!qs_may_ask())
+		return -EPERM;
 	req->magic = QS_CONTROL_MAGIC;
 	req->version = QS_PROTOCOL_VERSION;
 	memcpy(req->token, qs_state.identity.token, sizeof(req->token));
@@ -164,7 +169,7 @@ int qs_ask(struct qs_control_req *req, int fd, struct qs_control_reply *reply, i
 		qs_sys_setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
 		rc = qs_ask_connect(sock, QS_CHANNEL_CONTROL, start);
 		if (rc == 0)
-			rc = (int)qs_ask_send_fd(sock, req, sizeof(*req), fd, 0);
+			rc = (int)qs_ask_send(sock, req, sizeof(*req), &fd, fd >= 0, 0);
 		if (rc >= 0)
 			rc = receive(sock, reply, fds, max_fds);
 		qs_sys_close(sock);

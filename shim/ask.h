@@ -20,7 +20,8 @@ int qs_ask_connect(int sock, enum qs_channel channel, bool start);
 int qs_ask(struct qs_control_req *req, int fd, struct qs_control_reply *reply, int *fds,
 	   unsigned max_fds, bool start);
 
-/* Sends a buffer with one descriptor; bytes sent or -errno. */
-long qs_ask_send_fd(int sock, const void *data, size_t len, int fd, int flags);
+#define QS_ASK_FDS_MAX QS_CONNECT_FDS_MAX
+/* Sends a buffer with up to QS_ASK_FDS_MAX descriptors; bytes sent or -errno. */
+long qs_ask_send(int sock, const void *data, size_t len, const int *fds, unsigned n_fds, int flags);
 
 #endif

@@ -21,7 +21,7 @@ static bool may_be_free_soon(int fd, const struct sockaddr *addr, socklen_t len)
 	    qs_sock_tcp_state(fd) != TCP_CLOSE)
 		return false;
 	rule = qs_policy_find_listen(qs_state.policy, addr);
-	return rule && rule->mode == QS_MODE_QUIC;
+	return qs_rule_maps(rule);
 }
 
 QS_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
@@ -30,6 +30,10 @@ QS_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 	struct qs_control_reply reply;
 	int saved = errno, rc = qs_real.bind(fd, addr, len);
 
+	if (rc < 0 && errno == EINVAL && qs_may_look() && qs_sock_unconnect(fd)) {
+		errno = saved;
+		rc = qs_real.bind(fd, addr, len);
+	}
 	if (rc == 0 || errno != EADDRINUSE || !qs_active() || !may_be_free_soon(fd, addr, len))
 		return rc;
 	qs_ask(&req, -1, &reply, NULL, 0, false);

@@ -65,6 +65,8 @@ void qs_complain(const char *format, const char *first, const char *second)
 	char line[LINE_MAX_BYTES];
 	size_t at = append(line, 0, "quicshim: ");
 
+	if (atomic_load_explicit(&qs_state.mute, memory_order_relaxed))
+		return;
 	for (; *format; format++) {
 		if (format[0] == '%' && format[1] == '1') {
 			at = append(line, at, first);

@@ -8,6 +8,9 @@
 /* What connect() does, for send*(MSG_FASTOPEN): 0 or -1 with errno. */
 int qs_connect(int fd, const struct sockaddr *addr, socklen_t len);
 
+/* The destination is that of a policy's quic rule, or the policy is broken. */
+bool qs_connect_concerns(const struct sockaddr *addr, socklen_t len);
+
 /* The destination and size are those of a policy's quic rule (or the policy is broken) and fd is a
  * fresh TCP socket. */
 bool qs_connect_would_map(int fd, const struct sockaddr *addr, socklen_t len);

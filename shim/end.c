@@ -16,6 +16,7 @@
  * the engine died	ECONNRESET	EPIPE
  * reset, not told	its errno	its errno
  * reset, told		0		EPIPE
+ * reset after a FIN	0		its errno
  * connect failed	its errno	its errno
  *   and that was told	0		EPIPE
  * unconnected again	ENOTCONN	EPIPE
@@ -51,6 +52,8 @@ static ssize_t tell_open(int fd, struct qs_mark *mark, enum qs_end_side side, ss
 	if (error && error != ECONNRESET)
 		return result;
 	if (qs_pages_slot(mark, &slot)) {
+		if (side == QS_END_READ && slot.fin_given)
+			return 0; /* as TCP: what comes after a FIN is for writes and SO_ERROR */
 		if (slot.state == QS_SLOT_ENDED && slot.error)
 			error = slot.error;
 		else if (side == QS_END_READ && result == 0 && engine_died(mark, &slot))

@@ -20,7 +20,7 @@
  * Theory. The engine judges the address by its own copy of the policy and keeps the TCP socket,
  * which holds the port. Its AF_UNIX listener replaces the app's descriptor, so that backlog,
  * wake-ups and EMFILE are the kernel's. A listener that a service manager opened (LISTEN_FDS) is
- * mapped before main: the program never calls listen(). If the engine says no, the app's socket is
+ * mapped before main: the program never calls listen(). If the engine says no to a listen(), the app's socket is
  * as it was, and listen() gives the engine's errno.
  */
 
@@ -56,20 +56,40 @@ static int local_address(int fd, struct sockaddr_storage *out)
 	return qs_sys_getsockname(fd, out, &len);
 }
 
-static int replace(int fd, int listener)
+static int replace(int fd, int flags, int listener)
 {
-	int flags = qs_sys_fcntl(fd, F_GETFL, 0);
-
 	if (flags >= 0 && (flags & O_NONBLOCK))
 		qs_sys_fcntl(listener, F_SETFL, O_NONBLOCK);
 	qs_option_copy(fd, listener, true);
 	return qs_sock_replace(fd, listener);
 }
 
+/* The rule that maps a TCP socket's own address; NULL = none. */
+static const struct qs_rule *find_rule(int fd)
+{
+	struct sockaddr_storage local;
+	const struct qs_rule *rule;
+
+	if (!qs_state.has_listen || !qs_state.has_identity || local_address(fd, &local) < 0)
+		return NULL;
+	rule = qs_policy_find_listen(qs_state.policy, (struct sockaddr *)&local);
+	return qs_rule_maps(rule) ? rule : NULL;
+}
+
+/* Nothing took the socket, and in mode prefer it serves without us. */
+static bool does_without(int fd, int rc)
+{
+	const struct qs_rule *rule = find_rule(fd);
+
+	return rule && rule->mode == QS_MODE_PREFER &&
+	       (rc == -ECONNREFUSED || rc == -EPERM || rc == -EAFNOSUPPORT || rc == -ENOSYS);
+}
+
 static int start(int fd, int backlog)
 {
 	struct qs_control_req req = {.op = QS_OP_LISTEN, .backlog = backlog};
 	struct qs_control_reply reply = {0};
+	int flags = qs_sys_fcntl(fd, F_GETFL, 0); /* the engine makes the TCP socket non-blocking */
 	int fds[3], rc;
 
 	qs_option_collect(fd, &req.options);
@@ -83,6 +103,8 @@ static int start(int fd, int backlog)
 	}
 	if (rc < 0) {
 		qs_complain("listen: %1", "the engine does not answer", "");
+		if (does_without(fd, rc))
+			return qs_real.listen(fd, backlog);
 		return fail(rc == -EMFILE || rc == -ENFILE ? EMFILE : EACCES);
 	}
 	if (reply.text[0])
@@ -90,7 +112,7 @@ static int start(int fd, int backlog)
 	if (reply.error)
 		return fail(reply.error);
 	qs_pages_adopt(fds[1], fds[2]);
-	rc = replace(fd, fds[0]);
+	rc = replace(fd, flags, fds[0]);
 	return rc < 0 ? fail(EBADF) : 0;
 }
 
@@ -130,16 +152,23 @@ static int listen_again(int fd, int backlog)
 	return fail(EADDRINUSE);
 }
 
-/* The rule in mode quic for a TCP socket's own address; NULL = none. */
-static const struct qs_rule *find_rule(int fd)
+/*
+ * One that can't be mapped though the policy says so must not serve in the clear: accept() gets EINVAL. The
+ * service manager keeps its own descriptor of it.
+ */
+static void inherit(int fd)
 {
-	struct sockaddr_storage local;
-	const struct qs_rule *rule;
+	int fresh;
 
-	if (!qs_state.has_listen || !qs_state.has_identity || local_address(fd, &local) < 0)
-		return NULL;
-	rule = qs_policy_find_listen(qs_state.policy, (struct sockaddr *)&local);
-	return rule && rule->mode == QS_MODE_QUIC ? rule : NULL;
+	if (qs_sock_tcp_state(fd) != TCP_LISTEN)
+		return;
+	if (qs_state.broken)
+		qs_complain("%1", qs_state.error.text, "");
+	else if (!find_rule(fd) || start(fd, SOMAXCONN) == 0)
+		return;
+	fresh = qs_sys_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fresh >= 0)
+		qs_sock_replace(fd, fresh);
 }
 
 void qs_listen_inherited(void)
@@ -151,16 +180,22 @@ void qs_listen_inherited(void)
 		return;
 	n = atoi(count);
 	for (int fd = FIRST_INHERITED; n > 0 && n < 1024 && fd < FIRST_INHERITED + n; fd++)
-		if (qs_sock_tcp_state(fd) == TCP_LISTEN && find_rule(fd))
-			start(fd, SOMAXCONN);
+		inherit(fd);
 }
 
 static int map_or_listen(int fd, int backlog)
 {
-	int state = qs_sock_tcp_state(fd);
+	bool blind = atomic_load_explicit(&qs_state.blind, memory_order_relaxed);
+	int state = blind ? -EPERM : qs_sock_tcp_state(fd);
 
+	if (state < 0 && !qs_sock_is_no_tcp(state) && (qs_state.has_listen || qs_state.broken)) {
+		qs_complain("%1", "listen: a seccomp filter hides what the policy must know", "");
+		return fail(EACCES);
+	}
+	if (state < 0 && qs_active() && qs_sock_unconnect(fd))
+		state = qs_sock_tcp_state(fd);
 	if (state < 0)
-		return listen_again(fd, backlog);
+		return blind ? qs_real.listen(fd, backlog) : listen_again(fd, backlog);
 	if (state != TCP_CLOSE)
 		return qs_real.listen(fd, backlog);
 	if (qs_state.broken) {

@@ -5,7 +5,10 @@
 
 #include "../engine/control.h"
 
-/* Up to QS_NAMES_MAX names that led to `addr`, newest first, each once. Async-signal-safe. */
+/*
+ * Up to QS_NAMES_MAX names that led to `addr`, each once, the likeliest first; "" stands for the address itself.
+ * Async-signal-safe.
+ */
 unsigned qs_names_lookup(const struct qs_addr *addr, char out[QS_NAMES_MAX][QS_NAME_MAX]);
 
 #endif

@@ -38,6 +38,13 @@ static const struct option kept[] = {
 	{SOL_SOCKET, SO_RCVLOWAT, sizeof(int)},
 	{SOL_SOCKET, SO_KEEPALIVE, sizeof(int)},
 };
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+#ifndef SOCK_SNDBUF_LOCK /* in <linux/socket.h> only */
+#define SOCK_SNDBUF_LOCK 1
+#define SOCK_RCVBUF_LOCK 2
+#endif
 #define N_KEPT (sizeof(kept) / sizeof(kept[0]))
 
 /* What goes to the option page: enum qs_option, then those whose value is an octet (see
@@ -116,6 +123,42 @@ void qs_option_write(struct qs_options *options, int index, int value)
 	__atomic_fetch_or(&options->small_set, (uint8_t)(1u << index), __ATOMIC_RELEASE);
 }
 
+#define N_RARE (sizeof(((struct qs_options *)0)->rare) / sizeof(((struct qs_options *)0)->rare[0]))
+
+/* Its place among those that are kept, or the next free one; N_RARE if there is none. */
+static unsigned find_rare(const struct qs_options *options, int level, int name)
+{
+	unsigned n = __atomic_load_n(&options->n_rare, __ATOMIC_ACQUIRE);
+
+	for (unsigned i = 0; i < n && i < N_RARE; i++)
+		if (options->rare[i].level == level && options->rare[i].name == name)
+			return i;
+	return n < N_RARE ? n : N_RARE;
+}
+
+bool qs_option_rare_read(const struct qs_options *options, int level, int name, int *value)
+{
+	unsigned i = find_rare(options, level, name);
+
+	if (i >= __atomic_load_n(&options->n_rare, __ATOMIC_ACQUIRE) || i >= N_RARE)
+		return false;
+	*value = options->rare[i].value;
+	return true;
+}
+
+void qs_option_rare_write(struct qs_options *options, int level, int name, int value)
+{
+	unsigned i = find_rare(options, level, name);
+
+	if (i >= N_RARE || level < 0 || level > UINT8_MAX || name < 0 || name > UINT8_MAX)
+		return;
+	options->rare[i].level = (uint8_t)level;
+	options->rare[i].name = (uint8_t)name;
+	options->rare[i].value = value;
+	if (i == __atomic_load_n(&options->n_rare, __ATOMIC_RELAXED))
+		__atomic_store_n(&options->n_rare, (uint8_t)(i + 1), __ATOMIC_RELEASE);
+}
+
 void qs_option_note(int level, int name)
 {
 	uint64_t bits = 0;
@@ -164,6 +207,16 @@ void qs_option_route(int fd, uint32_t *mark, char *device, socklen_t device_len)
 		device[0] = '\0';
 }
 
+/* The app has set this size of a buffer: else the kernel tunes it, and a copy would end that. */
+static bool is_locked(int fd, int name)
+{
+	int locks = 0;
+	socklen_t len = sizeof(locks);
+
+	return qs_sys_getsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &locks, &len) < 0 ||
+	       (locks & (name == SO_SNDBUF ? SOCK_SNDBUF_LOCK : SOCK_RCVBUF_LOCK));
+}
+
 static void copy_sigio(int from, int to)
 {
 	int flags = qs_sys_fcntl(from, F_GETFL, 0);
@@ -192,6 +245,9 @@ void qs_option_copy(int from, int to, bool sndbuf)
 		socklen_t len = kept[i].size;
 
 		if (!is_noted(BIT_KEPT(i)) || (kept[i].name == SO_SNDBUF && !sndbuf))
+			continue;
+		if ((kept[i].name == SO_RCVBUF || kept[i].name == SO_SNDBUF) &&
+		    !is_locked(from, kept[i].name))
 			continue;
 		memset(&value, 0, sizeof(value));
 		if (qs_sys_getsockopt(from, SOL_SOCKET, kept[i].name, &value, &len) < 0)

@@ -16,6 +16,10 @@ int qs_option_index(int level, int name);
 bool qs_option_read(const struct qs_options *options, int index, int *value);
 void qs_option_write(struct qs_options *options, int index, int value);
 
+/* Any other option whose level and name are an octet each: a few are kept. */
+bool qs_option_rare_read(const struct qs_options *options, int level, int name, int *value);
+void qs_option_rare_write(struct qs_options *options, int level, int name, int value);
+
 /*
  * Copies what the kernel keeps for any socket from one to another: the options noted so far, and SIGIO.
  * SO_SNDBUF is not copied unless sndbuf is true.

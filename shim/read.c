@@ -11,10 +11,12 @@
 #include <sys/uio.h>
 
 /*
- * Theory. Bytes come from the kernel: success costs one branch. Two things of AF_UNIX must not be
- * seen: the name of the engine's end (TCP leaves the address of a received message empty), and that
- * MSG_TRUNC gives bytes where TCP throws them away.
+ * Theory. Bytes come from the kernel: success costs one branch. Three things of AF_UNIX must not be
+ * seen: the name of the engine's end (TCP leaves the address of a received message empty), that
+ * MSG_TRUNC gives bytes where TCP throws them away, and that MSG_ERRQUEUE gives bytes of the stream.
  */
+
+#define NOT_FOR_UNIX (MSG_TRUNC | MSG_ERRQUEUE)
 
 /* In a process that pays attention only. */
 static bool is_mapped(int fd)
@@ -27,12 +29,17 @@ static bool is_mapped(int fd)
 	return yes;
 }
 
-/* MSG_TRUNC: throw away up to `len` bytes. */
+/* MSG_TRUNC: throw away up to `len` bytes. MSG_ERRQUEUE: TCP has an error queue, and ours is empty. */
 static ssize_t discard(int fd, size_t len, int flags)
 {
 	char waste[16384];
 	size_t total = 0;
 	ssize_t got;
+
+	if (flags & MSG_ERRQUEUE) {
+		errno = EAGAIN;
+		return -1;
+	}
 
 	do {
 		size_t step = len - total < sizeof(waste) ? len - total : sizeof(waste);
@@ -77,7 +84,7 @@ QS_EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
 
 QS_EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
-	if (__builtin_expect(flags & MSG_TRUNC, 0) && is_mapped(fd))
+	if (__builtin_expect(flags & NOT_FOR_UNIX, 0) && is_mapped(fd))
 		return qs_end_read(fd, discard(fd, len, flags), len);
 	return qs_end_read(fd, qs_real.recv(fd, buf, len, flags), len);
 }
@@ -86,7 +93,7 @@ ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size, int flags);
 
 QS_EXPORT ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size, int flags)
 {
-	if (__builtin_expect(flags & MSG_TRUNC, 0) && is_mapped(fd))
+	if (__builtin_expect(flags & NOT_FOR_UNIX, 0) && is_mapped(fd))
 		return qs_end_read(fd, discard(fd, len, flags), len);
 	return qs_end_read(fd, qs_real.recv_chk(fd, buf, len, size, flags), len);
 }
@@ -108,11 +115,11 @@ QS_EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,
 	ssize_t got;
 
 	if (!qs_active() || !addr || !addr_len || (int)*addr_len < 0) {
-		if (__builtin_expect(flags & MSG_TRUNC, 0) && !addr && is_mapped(fd))
+		if (__builtin_expect(flags & NOT_FOR_UNIX, 0) && !addr && is_mapped(fd))
 			return qs_end_read(fd, discard(fd, len, flags), len);
 		return qs_end_read(fd, qs_real.recvfrom(fd, buf, len, flags, addr, addr_len), len);
 	}
-	if ((flags & MSG_TRUNC) && is_mapped(fd)) {
+	if ((flags & NOT_FOR_UNIX) && is_mapped(fd)) {
 		got = discard(fd, len, flags);
 		from_len = 0;
 	} else {
@@ -163,7 +170,7 @@ QS_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 		copy.msg_namelen = sizeof(from);
 	}
 	wanted = msg->msg_iovlen <= 1024 ? total_length(msg->msg_iov, msg->msg_iovlen) : 0;
-	if ((flags & MSG_TRUNC) && is_mapped(fd)) {
+	if ((flags & NOT_FOR_UNIX) && is_mapped(fd)) {
 		got = discard(fd, wanted, flags);
 		copy.msg_namelen = 0;
 		copy.msg_controllen = 0;
@@ -185,8 +192,14 @@ QS_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 QS_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
 		       struct timespec *timeout)
 {
-	int got = qs_real.recvmmsg(fd, msgs, n, flags, timeout);
 	size_t wanted = 1;
+	int got;
+
+	if ((flags & MSG_ERRQUEUE) && is_mapped(fd)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	got = qs_real.recvmmsg(fd, msgs, n, flags, timeout);
 
 	if (!qs_active())
 		return got;

@@ -6,6 +6,7 @@
 #include "syscall.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -95,6 +96,32 @@ static int early_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 static int early_prctl(int op, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
 {
 	return (int)qs_result(qs_raw6(SYS_prctl, op, (long)a, (long)b, (long)c, (long)d, 0));
+}
+
+static int early_chroot(const char *path)
+{
+	return (int)qs_result(qs_raw(SYS_chroot, path, 0, 0, 0));
+}
+
+/* Before libc has begun there is but one thread. */
+static int early_setuid(uid_t uid)
+{
+	return (int)qs_result(qs_raw(SYS_setuid, uid, 0, 0, 0));
+}
+
+static int early_setreuid(uid_t real, uid_t effective)
+{
+	return (int)qs_result(qs_raw(SYS_setreuid, real, effective, 0, 0));
+}
+
+static int early_setresuid(uid_t real, uid_t effective, uid_t saved)
+{
+	return (int)qs_result(qs_raw(SYS_setresuid, real, effective, saved, 0));
+}
+
+static int early_capset(void *header, const void *data)
+{
+	return (int)qs_result(qs_raw(SYS_capset, header, data, 0, 0));
 }
 
 static ssize_t early_read(int fd, void *buf, size_t len)
@@ -225,6 +252,55 @@ static int early_gethostbyname2_r(const char *name, int family, struct hostent *
 		       : ENOENT;
 }
 
+static int early_execve(const char *path, char *const argv[], char *const envp[])
+{
+	return (int)qs_result(qs_raw(SYS_execve, path, argv, envp, 0));
+}
+
+static int early_execveat(int fd, const char *path, char *const argv[], char *const envp[],
+			  int flags)
+{
+	return (int)qs_result(
+		qs_raw6(SYS_execveat, fd, (long)path, (long)argv, (long)envp, flags, 0));
+}
+
+static int early_fexecve(int fd, char *const argv[], char *const envp[])
+{
+	return early_execveat(fd, "", argv, envp, AT_EMPTY_PATH);
+}
+
+static int early_execv(const char *path, char *const argv[])
+{
+	return early_execve(path, argv, environ);
+}
+
+static int early_execvp(const char *file, char *const argv[])
+{
+	qs_real_bind();
+	return qs_real.execvp != early_execvp ? qs_real.execvp(file, argv)
+					      : early_execv(file, argv);
+}
+
+static int early_execvpe(const char *file, char *const argv[], char *const envp[])
+{
+	qs_real_bind();
+	return qs_real.execvpe != early_execvpe ? qs_real.execvpe(file, argv, envp)
+						: early_execve(file, argv, envp);
+}
+
+static int early_daemon(int nochdir, int noclose)
+{
+	qs_real_bind();
+	return qs_real.daemon != early_daemon ? qs_real.daemon(nochdir, noclose)
+					      : (int)qs_result(-ENOSYS);
+}
+
+__attribute__((noreturn)) static void early_exit(int status)
+{
+	for (;;)
+		qs_raw(SYS_exit_group, status, 0, 0, 0);
+}
+
 __attribute__((noreturn)) static void early_abort(void)
 {
 	for (;;) {
@@ -266,6 +342,11 @@ struct qs_real qs_real = {
 	.ioctl = early_ioctl,
 	.epoll_ctl = early_epoll_ctl,
 	.prctl = early_prctl,
+	.chroot = early_chroot,
+	.setuid = early_setuid,
+	.setreuid = early_setreuid,
+	.setresuid = early_setresuid,
+	.capset = early_capset,
 	.read = early_read,
 	.readv = early_readv,
 	.recv = early_recv,
@@ -286,6 +367,14 @@ struct qs_real qs_real = {
 	.gethostbyname2 = early_gethostbyname2,
 	.gethostbyname_r = early_gethostbyname_r,
 	.gethostbyname2_r = early_gethostbyname2_r,
+	.execve = early_execve,
+	.execv = early_execv,
+	.execvp = early_execvp,
+	.execvpe = early_execvpe,
+	.fexecve = early_fexecve,
+	.execveat = early_execveat,
+	.daemon = early_daemon,
+	.exit_now = early_exit,
 	.abort = early_abort,
 	.assert_fail = early_assert_fail,
 	.assert_perror_fail = early_assert_perror_fail,
@@ -321,6 +410,11 @@ void qs_real_bind(void)
 	BIND(ioctl);
 	BIND(epoll_ctl);
 	BIND(prctl);
+	BIND(chroot);
+	BIND(setuid);
+	BIND(setreuid);
+	BIND(setresuid);
+	BIND(capset);
 	BIND(read);
 	BIND(readv);
 	BIND(recv);
@@ -341,6 +435,14 @@ void qs_real_bind(void)
 	BIND(gethostbyname2);
 	BIND(gethostbyname_r);
 	BIND(gethostbyname2_r);
+	BIND(execve);
+	BIND(execv);
+	BIND(execvp);
+	BIND(execvpe);
+	BIND(fexecve);
+	BIND(execveat);
+	BIND(daemon);
+	bind_one(&qs_real.exit_now, "_exit");
 	BIND(abort);
 #if QS_HAS_SYSCALL
 	bind_one(&qs_syscall_real, "syscall");

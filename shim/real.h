@@ -33,6 +33,12 @@ struct qs_real {
 	int (*epoll_ctl)(int, int, int, struct epoll_event *);
 	int (*prctl)(int, unsigned long, unsigned long, unsigned long, unsigned long);
 
+	int (*chroot)(const char *);
+	int (*setuid)(uid_t);
+	int (*setreuid)(uid_t, uid_t);
+	int (*setresuid)(uid_t, uid_t, uid_t);
+	int (*capset)(void *, const void *);
+
 	ssize_t (*read)(int, void *, size_t);
 	ssize_t (*readv)(int, const struct iovec *, int);
 	ssize_t (*recv)(int, void *, size_t, int);
@@ -57,6 +63,15 @@ struct qs_real {
 			       int *);
 	int (*gethostbyname2_r)(const char *, int, struct hostent *, char *, size_t,
 				struct hostent **, int *);
+
+	int (*execve)(const char *, char *const[], char *const[]);
+	int (*execv)(const char *, char *const[]);
+	int (*execvp)(const char *, char *const[]);
+	int (*execvpe)(const char *, char *const[], char *const[]);
+	int (*fexecve)(int, char *const[], char *const[]);
+	int (*execveat)(int, const char *, char *const[], char *const[], int);
+	int (*daemon)(int, int);
+	void (*exit_now)(int) __attribute__((noreturn)); /* _exit */
 
 	void (*abort)(void) __attribute__((noreturn));
 	void (*assert_fail)(const char *, const char *, unsigned, const char *)

@@ -1,11 +1,164 @@
 /* SPDX-License-Identifier: MIT */
-/* prctl: notices a seccomp filter, after which the shim makes no call of its own (R7). */
+/* prctl and seccomp filters, chroot: what the shim must not do afterwards, and what must be done before. */
+#include "sandbox.h"
+
+#include "ask.h"
+#include "filter.h"
+#include "pages.h"
+#include "privilege.h"
 #include "raw.h"
 #include "real.h"
 #include "state.h"
 
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
 #include <stdarg.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+
+/*
+ * Theory. A filter may end the program at a system call that it does not make itself (R7). The app hands its
+ * filter over through us, so each kind of call that we add is tried on it first, as the kernel would
+ * (filter.c), and what it would punish is given up, for the whole process:
+ *
+ *	filtered	making one call of the app's as another (any filter)
+ *	sandboxed	looking at a descriptor after an error
+ *	blind		looking at descriptors at all: nothing is mapped any more, what is goes on
+ *	sealed		talking to the engine: a connect() or listen() that the policy names is EACCES
+ *	no_spawn	starting an engine
+ *	mute		the line on stderr
+ *
+ * What a filter refuses with an errno does no harm, and is made. A filter that came by exec is not known: such
+ * a process is sandboxed (state.c). Filters add up, so these flags only rise. That a filter is one
+ * thread's makes no difference here.
+ */
+
+struct call {
+	int nr;
+	uint64_t argument[6];
+};
+
+static const struct call looks[] = {
+	{SYS_getsockopt, {3, SOL_SOCKET, SO_MAX_PACING_RATE}},
+	{SYS_setsockopt, {3, SOL_SOCKET, SO_MAX_PACING_RATE}},
+	{SYS_getsockopt, {3, SOL_SOCKET, SO_PEERCRED}},
+	{SYS_getsockopt, {3, IPPROTO_TCP, TCP_INFO}},
+	{SYS_getpeername, {3}},
+	{SYS_getsockname, {3}},
+	{SYS_fcntl, {3, F_GETFL}},
+	{SYS_ppoll, {0, 1}},
+	{SYS_geteuid, {0}},
+};
+
+static const struct call asks[] = {
+	{SYS_socket, {AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC}},
+	{SYS_socket, {AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC}},
+	{SYS_socket, {AF_INET, SOCK_DGRAM | SOCK_CLOEXEC}},
+	{SYS_setsockopt, {3, SOL_SOCKET, SO_RCVTIMEO}},
+	{SYS_setsockopt, {3, SOL_SOCKET, SO_SNDBUF}},
+	{SYS_socketpair, {AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC}},
+	{SYS_connect, {3}},
+	{SYS_accept4, {3}},
+	{SYS_shutdown, {3}},
+	{SYS_uname, {0}},
+	{SYS_sendmsg, {3}},
+	{SYS_recvmsg, {3}},
+	{SYS_dup3, {3, 4, O_CLOEXEC}},
+	{SYS_fcntl, {3, F_SETFL}},
+	{SYS_close, {3}},
+	{SYS_epoll_ctl, {3, 1, 4}},
+	{SYS_getuid, {0}},
+	{SYS_getpid, {0}},
+	{SYS_mmap, {0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, 3}},
+	{SYS_newfstatat, {3}},
+	{SYS_fstat, {3}},
+	{SYS_nanosleep, {0}},
+	{SYS_tgkill, {0}},
+	{SYS_futex, {0}},
+};
+
+static const struct call spawns[] = {
+	{SYS_clone, {CLONE_VM | CLONE_VFORK}},
+	{SYS_execve, {0}},
+	{SYS_wait4, {0}},
+	{SYS_exit, {0}},
+	{SYS_bind, {3}},
+	{SYS_listen, {3}},
+	{SYS_openat, {0}},
+	{SYS_setsid, {0}},
+	{SYS_chdir, {0}},
+	{SYS_close_range, {3, ~0u}},
+	{SYS_rt_sigaction, {1}},
+	{SYS_rt_sigprocmask, {0}},
+	{SYS_prctl, {PR_GET_CHILD_SUBREAPER}},
+	{SYS_mmap, {0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS}},
+	{SYS_munmap, {0}},
+};
+
+static const struct call says[] = {
+	{SYS_write, {2}},
+	{SYS_fcntl, {2, F_GETFL}},
+	{SYS_newfstatat, {2}},
+	{SYS_fstat, {2}},
+};
+
+static bool any_deadly(const struct sock_fprog *filter, const struct call *calls, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!filter || qs_filter_is_deadly(filter, calls[i].nr, calls[i].argument))
+			return true;
+	return false;
+}
+
+#define DEADLY(filter, calls) any_deadly(filter, calls, sizeof(calls) / sizeof((calls)[0]))
+
+static void raise_flag(atomic_bool *flag)
+{
+	atomic_store_explicit(flag, true, memory_order_relaxed);
+}
+
+void qs_sandbox_note(const void *filter)
+{
+	raise_flag(&qs_state.filtered);
+	if (!qs_watching())
+		return;
+	if (DEADLY(filter, says))
+		raise_flag(&qs_state.mute);
+	if (DEADLY(filter, spawns))
+		raise_flag(&qs_state.no_spawn);
+	if (DEADLY(filter, looks)) {
+		raise_flag(&qs_state.blind);
+		raise_flag(&qs_state.sealed);
+		raise_flag(&qs_state.sandboxed);
+	}
+	if (DEADLY(filter, asks))
+		raise_flag(&qs_state.sealed);
+}
+
+void qs_sandbox_prepare(void)
+{
+	static atomic_int prepared; /* by which process: a forked child stays for itself */
+	struct qs_control_req req = {.op = QS_OP_STAY};
+	struct qs_control_reply reply;
+	int fds[2], pid, saved = errno;
+
+	if (!qs_watching() || !qs_state.has_identity || qs_state.broken ||
+	    !(qs_state.has_connect || qs_state.has_listen) ||
+	    atomic_load_explicit(&qs_state.sealed, memory_order_relaxed))
+		return;
+	pid = (int)qs_raw(SYS_getpid, 0, 0, 0, 0);
+	if (atomic_exchange_explicit(&prepared, pid, memory_order_relaxed) == pid)
+		return;
+	/* Only the first of a tree starts one: it would be of the wrong user in a child that has dropped. */
+	if (qs_ask(&req, -1, &reply, fds, 2, qs_state.origin == pid) == 2) {
+		qs_state_activate();
+		qs_pages_adopt(fds[0], fds[1]);
+	}
+	errno = saved;
+}
 
 QS_EXPORT int prctl(int option, ...)
 {
@@ -17,8 +170,18 @@ QS_EXPORT int prctl(int option, ...)
 	for (int i = 0; i < 4; i++)
 		arg[i] = va_arg(args, unsigned long);
 	va_end(args);
+	if (option == PR_SET_SECCOMP)
+		qs_sandbox_prepare();
 	rc = qs_real.prctl(option, arg[0], arg[1], arg[2], arg[3]);
 	if (option == PR_SET_SECCOMP && rc == 0)
-		qs_state_sandbox();
+		qs_sandbox_note(arg[0] == SECCOMP_MODE_FILTER ? (const void *)arg[1] : NULL);
+	else if (rc == 0)
+		qs_privilege_follow_prctl(option, arg);
 	return rc;
+}
+
+QS_EXPORT int chroot(const char *path)
+{
+	qs_sandbox_prepare();
+	return qs_real.chroot(path);
 }

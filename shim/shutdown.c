@@ -29,6 +29,33 @@ static void note_read_shut(const struct qs_mark *mark)
 		__atomic_store_n(&options->read_shut, 1, __ATOMIC_RELAXED);
 }
 
+/* TCP resets the connections that wait in the queue of a listener that is shut down. */
+static void reset_waiting(int listener)
+{
+	for (;;) {
+		struct qs_mark mark = {.state = QS_MARK_OPEN};
+		struct qs_options *options;
+		struct qs_record record;
+		struct sockaddr_un name;
+		socklen_t len = sizeof(name);
+		/* After shutdown() it never waits. */
+		int fd = (int)qs_raw(SYS_accept4, listener, (long)&name, (long)&len, SOCK_CLOEXEC);
+
+		if (fd < 0)
+			return;
+		if (qs_record_decode(&name, len, &record) == 0) {
+			mark.slot = record.slot;
+			mark.generation = record.generation;
+			options = qs_pages_options(&mark);
+			if (options) {
+				options->linger_s = 0;
+				__atomic_store_n(&options->linger_on, 1, __ATOMIC_RELEASE);
+			}
+		}
+		qs_sys_close(fd);
+	}
+}
+
 static int shutdown_mapped(int fd, int how, struct qs_mark *mark)
 {
 	bool over = false;
@@ -51,7 +78,13 @@ static int shutdown_mapped(int fd, int how, struct qs_mark *mark)
 	case QS_MARK_LISTENER:
 		if (how == SHUT_WR)
 			return 0;
-		break;
+		if (how != SHUT_RD && how != SHUT_RDWR)
+			break;
+		if (qs_real.shutdown(fd, SHUT_RDWR) < 0)
+			return -1;
+		if (qs_may_swap())
+			reset_waiting(fd);
+		return 0;
 	}
 	if (qs_real.shutdown(fd, how) < 0)
 		return -1;

@@ -6,24 +6,97 @@
 #include "option.h"
 #include "pages.h"
 #include "raw.h"
+#include "state.h"
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <string.h>
+
+#define NUMBERS 4096 /* descriptors that are remembered */
+
+static _Atomic uint64_t mapped[NUMBERS / 64];
+
+bool qs_sock_was_mapped(int fd)
+{
+	return fd >= 0 && fd < NUMBERS &&
+	       (atomic_load_explicit(&mapped[fd / 64], memory_order_relaxed) >> fd % 64 & 1);
+}
+
+void qs_sock_forget(int fd)
+{
+	if (fd >= 0 && fd < NUMBERS)
+		atomic_fetch_and_explicit(&mapped[fd / 64], ~(UINT64_C(1) << fd % 64),
+					  memory_order_relaxed);
+}
+
+static void remember(int fd)
+{
+	if (fd >= 0 && fd < NUMBERS && !qs_sock_was_mapped(fd))
+		atomic_fetch_or_explicit(&mapped[fd / 64], UINT64_C(1) << fd % 64,
+					 memory_order_relaxed);
+}
+
+/* Ports of AF_INET6 listeners from which io_uring accepts: a bit each. */
+static _Atomic uint64_t expected_v6[65536 / 64];
+
+void qs_sock_expect(const struct qs_mark *listener)
+{
+	struct qs_slot_view slot;
+
+	if (listener->v6 && qs_pages_slot(listener, &slot))
+		atomic_fetch_or_explicit(&expected_v6[slot.local.port / 64],
+					 UINT64_C(1) << slot.local.port % 64, memory_order_relaxed);
+}
+
+/*
+ * A descriptor that io_uring accepted has no mark: its peer's name is the engine's record. Nobody else can connect to
+ * a mapped listener (engine/listen.c); that the peer is root, or our user, makes sure of it.
+ */
+static bool adopt(int fd, struct qs_mark *out)
+{
+	struct sockaddr_un name;
+	socklen_t len = sizeof(name), cred_len = sizeof(struct ucred);
+	struct qs_record record;
+	struct ucred cred;
+
+	if (qs_sys_getpeername(fd, &name, &len) < 0 || qs_record_decode(&name, len, &record) < 0 ||
+	    qs_sys_getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &cred_len) < 0 ||
+	    (cred.uid != 0 && cred.uid != (uid_t)qs_raw(SYS_geteuid, 0, 0, 0, 0)))
+		return false;
+	*out = (struct qs_mark){.state = QS_MARK_OPEN,
+				.error = QS_TOLD_OPEN,
+				.slot = record.slot,
+				.generation = record.generation};
+	out->v6 =
+		record.local.family == AF_INET6 ||
+		(atomic_load_explicit(&expected_v6[record.local.port / 64], memory_order_relaxed) >>
+			 record.local.port % 64 &
+		 1);
+	qs_sock_set_mark(fd, out);
+	return true;
+}
 
 bool qs_sock_mark(int fd, struct qs_mark *out)
 {
 	uint64_t value = 0;
 	socklen_t len = sizeof(value);
 
-	return qs_sys_getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &value, &len) == 0 &&
-	       len == sizeof(value) && qs_mark_decode(value, out);
+	if (qs_sys_getsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &value, &len) < 0 ||
+	    len != sizeof(value))
+		return false;
+	if (!qs_mark_decode(value, out) &&
+	    !(atomic_load_explicit(&qs_state.rings, memory_order_relaxed) && adopt(fd, out)))
+		return false;
+	remember(fd);
+	return true;
 }
 
 void qs_sock_set_mark(int fd, const struct qs_mark *mark)
 {
 	uint64_t value = qs_mark_encode(mark);
 
+	remember(fd);
 	qs_sys_setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &value, sizeof(value));
 }
 
@@ -34,6 +107,12 @@ int qs_sock_tcp_state(int fd)
 	int rc = qs_sys_getsockopt(fd, IPPROTO_TCP, TCP_INFO, &state, &len);
 
 	return rc < 0 ? rc : state;
+}
+
+bool qs_sock_is_no_tcp(int error)
+{
+	return error == -EBADF || error == -ENOTSOCK || error == -EOPNOTSUPP ||
+	       error == -ENOPROTOOPT || error == -EINVAL;
 }
 
 bool qs_sock_is_bound(const struct qs_addr *addr)
@@ -50,11 +129,32 @@ int qs_sock_replace(int fd, int fresh)
 	int flags = qs_sys_fcntl(fd, F_GETFD, 0);
 	int rc;
 
+	remember(fd);
 	qs_epoll_take(fd, &saved);
 	rc = qs_sys_dup3(fresh, fd, flags >= 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
 	qs_epoll_give(fd, &saved);
 	qs_sys_close(fresh);
 	return rc < 0 ? rc : 0;
+}
+
+/* TCP keeps the address that the app bound when a connection fails or is dissolved. */
+static void bind_again(int fd, const struct qs_addr *bound, bool v6)
+{
+	struct sockaddr_storage addr;
+	socklen_t len = 0;
+
+	if (bound->family)
+		len = qs_addr_to_sockaddr(bound, v6 ? AF_INET6 : AF_INET, &addr);
+	if (len > 0)
+		qs_sys_bind(fd, &addr, len);
+}
+
+bool qs_sock_unconnect(int fd)
+{
+	struct qs_mark mark;
+
+	return qs_sock_mark(fd, &mark) && mark.state == QS_MARK_FAILED &&
+	       mark.error == QS_TOLD_OPEN && qs_sock_renew(fd, &mark) == 0;
 }
 
 int qs_sock_renew(int fd, const struct qs_mark *mark)
@@ -69,7 +169,9 @@ int qs_sock_renew(int fd, const struct qs_mark *mark)
 	if (fresh < 0)
 		return fresh;
 	qs_option_copy(fd, fresh, true);
-	if (options)
+	if (options) {
 		qs_option_spread(fresh, options, mark->v6);
+		bind_again(fresh, &options->bound, mark->v6);
+	}
 	return qs_sock_replace(fd, fresh);
 }

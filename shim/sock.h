@@ -13,17 +13,32 @@
 
 /* False if the descriptor is not mapped (or no socket). One system call. */
 bool qs_sock_mark(int fd, struct qs_mark *out);
+/* Connections will be accepted from this listener unseen (by io_uring): their marks are made when somebody asks. */
+void qs_sock_expect(const struct qs_mark *listener);
 void qs_sock_set_mark(int fd, const struct qs_mark *mark);
+
+/*
+ * A hint: true if a descriptor of this number was seen to be mapped in this process. It may be wrong either way: a
+ * copy, or one that came by exec or from another process, is not known until a call has looked at it, and the number
+ * of one that was closed may be another file's by now.
+ */
+bool qs_sock_was_mapped(int fd);
+void qs_sock_forget(int fd);
 
 /* tcpi_state of a TCP (or MPTCP) socket; -EOPNOTSUPP and the like for anything else. */
 int qs_sock_tcp_state(int fd);
+
+/* An error of that which says that the descriptor is no TCP socket; any other (of a seccomp filter, say) leaves it open. */
+bool qs_sock_is_no_tcp(int error);
 
 /* True if an address from getsockname() says more than "any address, any port". */
 bool qs_sock_is_bound(const struct qs_addr *addr);
 
 /* Puts `fresh` over the app's `fd`, epoll registrations included, and closes `fresh`. 0 or -errno. */
 int qs_sock_replace(int fd, int fresh);
-/* Replaces a mapped descriptor by a new TCP socket of its family. 0 or -errno. */
+/* Replaces a mapped descriptor by a new TCP socket of its family, bound as it was. 0 or -errno. */
 int qs_sock_renew(int fd, const struct qs_mark *mark);
+/* The same if connect() failed and said so: TCP then takes bind() and listen(). False if it is not so. */
+bool qs_sock_unconnect(int fd);
 
 #endif

@@ -26,6 +26,12 @@
 #define SO_PEERPIDFD 77
 #define SO_PASSPIDFD 76
 #endif
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+#ifndef SO_INQ
+#define SO_INQ 84
+#endif
 
 static int fail(int error)
 {
@@ -86,9 +92,29 @@ static bool is_virtual_get(int name)
 	case SO_PEERGROUPS:
 	case SO_PEERPIDFD:
 	case SO_REUSEPORT:
+	case SO_PASSCRED:
+	case SO_PASSSEC:
+	case SO_PASSPIDFD:
+	case SO_PASSRIGHTS:
+	case SO_INQ:
+	case SO_INCOMING_CPU:
 		return true;
 	}
 	return false;
+}
+
+static int get_pacing(const struct qs_mark *mark, void *value, socklen_t *len)
+{
+	const struct qs_options *options = qs_pages_options(mark);
+	uint64_t rate = options ? (uint64_t)options->pacing[1] << 32 | options->pacing[0] : 0;
+	uint32_t narrow;
+
+	if (!rate)
+		rate = UINT64_MAX;
+	narrow = rate > UINT32_MAX ? UINT32_MAX : (uint32_t)rate;
+	return (int)*len >= (int)sizeof(rate)
+		       ? qs_sockopt_give(&rate, sizeof(rate), value, len)
+		       : qs_sockopt_give(&narrow, sizeof(narrow), value, len);
 }
 
 static int get_virtual(int fd, struct qs_mark *mark, int name, void *value, socklen_t *len)
@@ -112,7 +138,23 @@ static int get_virtual(int fd, struct qs_mark *mark, int name, void *value, sock
 		number = IPPROTO_TCP;
 		break;
 	case SO_REUSEPORT:
+	case SO_PASSCRED:
+	case SO_PASSSEC:
+	case SO_PASSPIDFD:
+	case SO_PASSRIGHTS:
+	case SO_INQ:
 		return qs_sockopt_stored_get(fd, mark, SOL_SOCKET, name, value, len);
+	case SO_MAX_PACING_RATE:
+		return get_pacing(mark, value, len);
+	case SO_INCOMING_CPU: {
+		socklen_t size = sizeof(number);
+		unsigned cpu = 0;
+
+		/* AF_UNIX knows but what was set. */
+		if (qs_sys_getsockopt(fd, SOL_SOCKET, name, &number, &size) < 0 || number < 0)
+			number = qs_raw(SYS_getcpu, &cpu, NULL, NULL, 0) == 0 ? (int)cpu : 0;
+		break;
+	}
 	case SO_PEERCRED:
 		return qs_sockopt_give(&nobody, sizeof(nobody), value, len);
 	default:
@@ -150,10 +192,34 @@ static bool is_virtual_set(int name)
 	case SO_PASSCRED:
 	case SO_PASSSEC:
 	case SO_PASSPIDFD:
+	case SO_PASSRIGHTS:
+	case SO_INQ:
 	case SO_REUSEPORT:
 		return true;
 	}
 	return false;
+}
+
+static int set_pacing(const struct qs_mark *mark, const void *value, socklen_t len)
+{
+	struct qs_options *options = qs_pages_options(mark);
+	uint64_t rate = 0;
+	uint32_t narrow = 0;
+
+	if (len < sizeof(narrow))
+		return fail(EINVAL);
+	if (len >= sizeof(rate)) {
+		memcpy(&rate, value, sizeof(rate));
+	} else {
+		memcpy(&narrow, value, sizeof(narrow));
+		rate = narrow == UINT32_MAX ? UINT64_MAX : narrow;
+	}
+	if (options) {
+		options->pacing[0] = (uint32_t)rate;
+		options->pacing[1] = (uint32_t)(rate >> 32);
+	}
+	qs_sockopt_ignore(mark);
+	return 0;
 }
 
 static int set_linger(int fd, const struct qs_mark *mark, const void *value, socklen_t len)
@@ -194,7 +260,14 @@ static int set_virtual(int fd, const struct qs_mark *mark, int name, const void 
 		}
 		return rc;
 	case SO_REUSEPORT:
+	case SO_PASSCRED:
+	case SO_PASSSEC:
+	case SO_PASSPIDFD:
+	case SO_PASSRIGHTS:
+	case SO_INQ:
 		return qs_sockopt_stored_set(fd, mark, SOL_SOCKET, name, value, len);
+	case SO_MAX_PACING_RATE:
+		return set_pacing(mark, value, len);
 	default:
 		break;
 	}

@@ -16,8 +16,8 @@
  * Theory. What an app sets, it must read back, and what TCP refuses must be refused with the same
  * errno. The oracle is a TCP socket made for the occasion: the option is set on it, read from it,
  * and what comes back is kept. The few that programs set on every connection are judged here,
- * without a socket. An option of enum qs_option goes to the option slot; any other has no effect
- * and is counted.
+ * without a socket. An option of enum qs_option goes to the option slot; any other has no effect,
+ * is counted, and is one of the few that are kept to be read back.
  */
 
 #define MAXSEG_UNKNOWN 1448
@@ -81,6 +81,18 @@ static int get_maxseg(const struct qs_mark *mark, void *value, socklen_t *len)
 	return qs_sockopt_give(&mss, sizeof(mss), value, len);
 }
 
+/* As TCP's: its largest segment and the headers of TCP and IP. */
+static int get_mtu(const struct qs_mark *mark, int level, void *value, socklen_t *len)
+{
+	int mtu = 0;
+	socklen_t size = sizeof(mtu);
+
+	if (get_maxseg(mark, &mtu, &size) < 0)
+		return -1;
+	mtu += level == IPPROTO_IP ? 40 : 60;
+	return qs_sockopt_give(&mtu, sizeof(mtu), value, len);
+}
+
 /* What a TCP socket says before anything is set, where asking one is not worth it. -1: ask. */
 static int known_default(int option)
 {
@@ -106,11 +118,15 @@ int qs_sockopt_stored_get(int fd, const struct qs_mark *mark, int level, int nam
 		return qs_sockopt_tcp_info(fd, mark, value, len);
 	if (option == QS_OPT_MAXSEG)
 		return get_maxseg(mark, value, len);
+	if (mark->state == QS_MARK_OPEN && ((level == IPPROTO_IP && name == IP_MTU) ||
+					    (level == IPPROTO_IPV6 && name == IPV6_MTU)))
+		return get_mtu(mark, level, value, len);
 	options = qs_pages_options(mark);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION && options && options->congestion[0])
 		return qs_sockopt_give(options->congestion, sizeof(options->congestion), value,
 				       len);
-	if (option >= 0 && options && qs_option_read(options, option, &number))
+	if (options && (option >= 0 ? qs_option_read(options, option, &number)
+				    : qs_option_rare_read(options, level, name, &number)))
 		return qs_sockopt_give(&number, sizeof(number), value, len);
 	number = option >= 0 ? known_default(option) : -1;
 	if (number >= 0)
@@ -175,6 +191,10 @@ static int ask_oracle(int fd, const struct qs_mark *mark, int option, int level,
 			memcpy(options->congestion, congestion, sizeof(congestion));
 	} else if (rc == 0) {
 		qs_sockopt_ignore(mark);
+		options = qs_pages_options(mark);
+		if (options && qs_sys_getsockopt(sock, level, name, &number, &number_len) == 0 &&
+		    number_len == sizeof(number))
+			qs_option_rare_write(options, level, name, number);
 	}
 	qs_sys_close(sock);
 	return result(rc);
@@ -185,6 +205,12 @@ int qs_sockopt_stored_set(int fd, const struct qs_mark *mark, int level, int nam
 {
 	int option = qs_option_index(level, name), number;
 
+	/* Not on a socket that is connected, the first not on one that listens either. */
+	if (level == IPPROTO_TCP && len >= sizeof(number) &&
+	    ((name == TCP_FASTOPEN_CONNECT && mark->state != QS_MARK_FAILED) ||
+	     ((name == TCP_FASTOPEN || name == TCP_FASTOPEN_NO_COOKIE) &&
+	      mark->state == QS_MARK_OPEN)))
+		return fail(EINVAL);
 	if (option >= 0 && len >= sizeof(number)) {
 		memcpy(&number, value, sizeof(number));
 		if (is_plainly_good(option, &number)) {

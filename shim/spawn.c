@@ -2,6 +2,7 @@
 /* Starts the engine: as a helper program that wait() never sees, or as a thread. */
 #include "spawn.h"
 
+#include "exit.h"
 #include "raw.h"
 #include "state.h"
 
@@ -119,7 +120,10 @@ static void reset_signals(void)
 	qs_raw(SYS_rt_sigprocmask, SIG_SETMASK, none, 0, 8);
 }
 
-static int run_helper(void *arg)
+/* A frame that is never left: ASan would hold its stack poisoned, and the next start may get the same memory. */
+#define NEVER_LEFT __attribute__((no_sanitize_address))
+
+NEVER_LEFT static int run_helper(void *arg)
 {
 	struct plan *plan = arg;
 
@@ -151,7 +155,7 @@ static int make_listener(enum qs_channel channel, int type)
 	return fd;
 }
 
-static int run_middle(void *arg)
+NEVER_LEFT static int run_middle(void *arg)
 {
 	struct plan *plan = arg;
 	int rc = plan->stream_fd = make_listener(QS_CHANNEL_STREAM, SOCK_STREAM);
@@ -209,6 +213,7 @@ static int start_process(void)
 	char policy[sizeof("QUICSHIM_POLICY=") + sizeof(qs_state.policy_path)] = "QUICSHIM_POLICY=";
 	char log[sizeof("QUICSHIM_LOG=") + sizeof(log_path)] = "QUICSHIM_LOG=";
 	char program[sizeof(directory) + 32], name[] = "quicshim-engine";
+	char starter[64];
 	char *argv[] = {name, NULL}, *envp[HELPER_ENV_MAX], text[64];
 	unsigned n = 0;
 	struct plan plan = {.program = program, .argv = argv, .envp = envp};
@@ -216,6 +221,9 @@ static int start_process(void)
 
 	qs_identity_format(identity + strlen(identity), &qs_state.identity);
 	envp[n++] = identity;
+	snprintf(starter, sizeof(starter), QS_STARTER_ENV "=%d,%d",
+		 (int)qs_raw(SYS_getpid, 0, 0, 0, 0), qs_state.origin);
+	envp[n++] = starter;
 	strcat(policy, qs_state.policy_path);
 	if (qs_state.policy_path[0])
 		envp[n++] = policy;
@@ -241,6 +249,7 @@ static int start_process(void)
 
 static int start_thread(int stream_fd, int control_fd)
 {
+	static qs_leave_fn *leave;
 	char path[sizeof(directory) + 32];
 	struct qs_engine_start start = {
 		.identity = qs_state.identity,
@@ -249,14 +258,15 @@ static int start_thread(int stream_fd, int control_fd)
 		.stream_fd = stream_fd,
 		.control_fd = control_fd,
 		.trap_hook = &qs_spawn_trap_hook,
-		.thread_hook = qs_state_engine_thread};
+		.thread_hook = qs_state_engine_thread,
+		.leave_hook = &leave};
 	qs_engine_start_fn *entry = NULL;
 	void *library, *symbol;
 	int rc;
 
 	strcpy(path, directory);
 	strcat(path, "libquicshim-engine.so");
-	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	symbol = library ? dlsym(library, QS_ENGINE_START_SYMBOL) : NULL;
 	if (!symbol) {
 		const char *why = dlerror();
@@ -269,7 +279,10 @@ static int start_thread(int stream_fd, int control_fd)
 	if (rc < 0) {
 		snprintf(path, 64, "error %d", -rc);
 		qs_complain("can't start the engine's thread: %1", path, "");
+		return rc;
 	}
+	__atomic_store_n(&qs_exit_hook, leave, __ATOMIC_RELEASE);
+	qs_exit_watch();
 	return rc;
 }
 
@@ -299,6 +312,10 @@ int qs_spawn_engine(void)
 
 	if (!qs_state.has_identity || !directory[0])
 		return -ENOENT;
+	if (atomic_load_explicit(&qs_state.no_spawn, memory_order_relaxed)) {
+		qs_complain("%1", "a seccomp filter lets no engine be started", "");
+		return -EPERM;
+	}
 	sigfillset(&all);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

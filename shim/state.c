@@ -2,6 +2,7 @@
 /* Start-up of the shim inside a process: policy, identity, sandbox. */
 #include "state.h"
 
+#include "exit.h"
 #include "listen.h"
 #include "raw.h"
 #include "real.h"
@@ -137,9 +138,9 @@ static void load(void)
 	for (unsigned i = 0; i < policy->n_rules; i++) {
 		const struct qs_rule *rule = &policy->rules[i];
 
-		if (rule->mode == QS_MODE_QUIC && rule->listen)
+		if (qs_rule_maps(rule) && rule->listen)
 			qs_state.has_listen = true;
-		else if (rule->mode == QS_MODE_QUIC)
+		else if (qs_rule_maps(rule))
 			qs_state.has_connect = true;
 	}
 	qs_state.policy = policy;
@@ -155,6 +156,9 @@ static void choose_identity(void)
 	}
 	qs_identity_format(text, &qs_state.identity);
 	setenv(QS_ENGINE_ENV, text, 1);
+	qs_state.origin = (int)qs_raw(SYS_getpid, 0, 0, 0, 0);
+	snprintf(text, sizeof(text), "%d", qs_state.origin);
+	setenv(QS_ORIGIN_ENV, text, 1);
 	qs_state.has_identity = true;
 }
 
@@ -172,13 +176,17 @@ void qs_state_init(void)
 	text = secure_getenv(QS_ENGINE_ENV);
 	if (text && qs_identity_parse(text, &qs_state.identity) == 0) {
 		qs_state.has_identity = true;
+		text = secure_getenv(QS_ORIGIN_ENV);
+		qs_state.origin = text ? atoi(text) : 0;
 		qs_state_activate();
 		look_for_sandbox();
 	} else if (qs_state.has_connect || qs_state.has_listen) {
 		choose_identity();
 	}
-	if (qs_state.has_identity)
+	if (qs_state.has_identity) {
 		qs_spawn_init();
+		qs_exit_init();
+	}
 	if (qs_state.broken || qs_state.has_connect || qs_state.has_listen)
 		atomic_store_explicit(&qs_state.watching, true, memory_order_relaxed);
 	atomic_store_explicit(&qs_state.stage, 2, memory_order_release);
@@ -190,7 +198,7 @@ __attribute__((constructor)) static void start(void)
 	int saved = errno;
 
 	qs_state_init();
-	if (qs_state.has_listen)
+	if (qs_state.has_listen || qs_state.broken)
 		qs_listen_inherited();
 	errno = saved;
 }

@@ -19,12 +19,17 @@ struct qs_state {
 				 socket */
 	atomic_bool active; /* [a] a descriptor of this process may be mapped */
 	atomic_bool
+		filtered; /* [a] this process has set a seccomp filter: no call is made as another */
+	atomic_bool
 		sandboxed; /* [a] a seccomp filter came: no system call the app did not make (R7) */
+	atomic_bool blind, sealed, no_spawn, mute; /* [a] what it would punish: sandbox.c */
+	atomic_bool rings; /* [a] this process has set up an io_uring */
 	const struct qs_policy *policy; /* [I] NULL = none */
-	bool has_connect, has_listen; /* [I] a rule in mode quic */
+	bool has_connect, has_listen; /* [I] a rule that maps */
 	bool broken; /* [I] there is a policy that can't be used: fail closed */
 	bool has_identity; /* [I] */
 	struct qs_identity identity; /* [I] */
+	int origin; /* [I] the process that chose the identity, 0 = not known */
 	char policy_path[4096]; /* [I] absolute, "" = none */
 	struct qs_policy_error error; /* [I] if broken */
 };
@@ -53,13 +58,25 @@ static inline bool qs_watching(void)
 static inline bool qs_active(void)
 {
 	return __builtin_expect(atomic_load_explicit(&qs_state.active, memory_order_relaxed), 0) &&
-	       !qs_state_is_engine;
+	       !atomic_load_explicit(&qs_state.blind, memory_order_relaxed) && !qs_state_is_engine;
 }
 
 /* True if a call that the app did not ask for may be made after an error (R7). */
 static inline bool qs_may_look(void)
 {
 	return qs_active() && !atomic_load_explicit(&qs_state.sandboxed, memory_order_relaxed);
+}
+
+/* True if a call of the app's may be made as another that does the same: no filter can punish that. */
+static inline bool qs_may_swap(void)
+{
+	return qs_may_look() && !atomic_load_explicit(&qs_state.filtered, memory_order_relaxed);
+}
+
+/* True if the engine can be talked to, and a descriptor be put in the place of another. */
+static inline bool qs_may_ask(void)
+{
+	return !atomic_load_explicit(&qs_state.sealed, memory_order_relaxed);
 }
 
 /* From now on descriptors may be mapped. */

@@ -2,9 +2,14 @@
 /* syscall(2): the numbers that connect, listen and the like stand for take the same way as the
  * functions. */
 #include "syscall.h"
+
+#include "exit.h"
+#include "privilege.h"
 #include "raw.h"
 #include "real.h"
+#include "sandbox.h"
 #include "state.h"
+#include "uring.h"
 
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -20,8 +25,11 @@
 #if defined(__x86_64__) && defined(__LP64__)
 
 _Static_assert(SYS_connect == 42 && SYS_getsockopt == 55, "the range below");
-_Static_assert(SYS_prctl == 157 && SYS_epoll_ctl == 233, "the numbers below");
+_Static_assert(SYS_prctl == 157 && SYS_capset == 126 && SYS_chroot == 161 && SYS_epoll_ctl == 233,
+	       "the numbers below");
 _Static_assert(SYS_accept4 == 288 && SYS_seccomp == 317, "the numbers below");
+_Static_assert(SYS_io_uring_setup == 425 && SYS_io_uring_enter == 426, "the numbers below");
+_Static_assert(SYS_exit_group == 231 && SYS_execve == 59 && SYS_execveat == 322, "and these");
 
 __asm__(".pushsection .text\n"
 	".globl syscall\n"
@@ -37,7 +45,20 @@ __asm__(".pushsection .text\n"
 	"	je qs_syscall_dispatch\n"
 	"	cmpq $157, %rdi\n"
 	"	je qs_syscall_dispatch\n"
+	"	cmpq $126, %rdi\n"
+	"	je qs_syscall_dispatch\n"
+	"	leaq -425(%rdi), %rax\n"
+	"	cmpq $1, %rax\n"
+	"	jbe qs_syscall_dispatch\n"
+	"	cmpq $161, %rdi\n"
+	"	je qs_syscall_dispatch\n"
 	"	cmpq $233, %rdi\n"
+	"	je qs_syscall_dispatch\n"
+	"	cmpq $231, %rdi\n"
+	"	je qs_syscall_dispatch\n"
+	"	cmpq $59, %rdi\n"
+	"	je qs_syscall_dispatch\n"
+	"	cmpq $322, %rdi\n"
 	"	je qs_syscall_dispatch\n"
 	"	jmp *qs_syscall_real(%rip)\n"
 	".size syscall, . - syscall\n"
@@ -93,11 +114,36 @@ __attribute__((used)) long qs_syscall_dispatch(long nr, long a, long b, long c, 
 		return epoll_ctl(FD, (int)b, (int)c, DATA(d));
 	case SYS_prctl:
 		return prctl((int)a, b, c, d, e);
-	case SYS_seccomp:
+	case SYS_exit_group:
+		qs_exit_leave(QS_LEAVE_EXIT);
+		return qs_syscall_real(nr, a, b, c, d, e, f);
+	case SYS_execve:
+		return execve(DATA(a), DATA(b), DATA(c));
+	case SYS_execveat:
+		return execveat(FD, DATA(b), DATA(c), DATA(d), (int)e);
+	case SYS_io_uring_setup:
 		rc = qs_syscall_real(nr, a, b, c, d, e, f);
+		if (rc >= 0 && qs_watching())
+			qs_uring_after_setup((int)rc, DATA(b));
+		return rc;
+	case SYS_io_uring_enter:
+		if (qs_watching())
+			qs_uring_before_enter(FD, (unsigned)b, (unsigned)d);
+		return qs_syscall_real(nr, a, b, c, d, e, f);
+	case SYS_chroot:
+		return chroot(DATA(a));
+	case SYS_capset:
+		rc = qs_syscall_real(nr, a, b, c, d, e, f);
+		if (rc == 0)
+			qs_privilege_follow_capset(DATA(a), DATA(b));
+		return rc;
+	case SYS_seccomp:
 		/* 0 and 1 are SECCOMP_SET_MODE_STRICT and _FILTER. */
+		if (a == 0 || a == 1)
+			qs_sandbox_prepare();
+		rc = qs_syscall_real(nr, a, b, c, d, e, f);
 		if (rc == 0 && (a == 0 || a == 1))
-			qs_state_sandbox();
+			qs_sandbox_note(a == 1 ? DATA(c) : NULL);
 		return rc;
 	default:
 		return qs_syscall_real(nr, a, b, c, d, e, f);

@@ -131,6 +131,9 @@ static void print_duration(const char *key, uint64_t ns)
 static void print_rule(const struct qs_policy *policy, const struct qs_rule *r, const char *host,
 		       unsigned port, const char *server_name)
 {
+	static const char *const steering[] = {[QS_STEERING_AUTO] = "auto",
+					       [QS_STEERING_EBPF] = "ebpf",
+					       [QS_STEERING_HASH] = "hash"};
 	static const char *const congestion[] = {
 		[QS_CC_CUBIC] = "cubic", [QS_CC_BBR] = "bbr", [QS_CC_RENO] = "reno"};
 
@@ -139,10 +142,12 @@ static void print_rule(const struct qs_policy *policy, const struct qs_rule *r, 
 		puts("mode = tcp");
 		return;
 	}
-	puts("mode = quic");
+	printf("mode = %s\n", r->mode == QS_MODE_PREFER ? "prefer" : "quic");
 	print_endpoint(r, host, port);
 	printf("alpn = %s\n", r->alpn);
-	if (!r->listen) {
+	if (r->listen) {
+		print_path("server-name", r->server_names, "any");
+	} else {
 		print_path("server-name", server_name,
 			   "none, the certificate must name the address");
 		print_path("ca", r->ca, "the system's trust store");
@@ -151,6 +156,12 @@ static void print_rule(const struct qs_policy *policy, const struct qs_rule *r, 
 	print_path("key", r->key, "none");
 	if (r->listen) {
 		print_path("client-ca", r->client_ca, "none, clients need no certificate");
+		printf("workers = %u\n", r->workers);
+		printf("steering = %s\n", steering[r->steering]);
+		printf("host-id = %u\n", r->host_id);
+		print_path("cid-key", r->cid_key, "none, connection IDs are in the open");
+		if (r->udp_owner >= 0)
+			printf("udp-owner = %lld\n", (long long)r->udp_owner);
 	} else {
 		printf("connections = %u\n", r->connections);
 		printf("streams = %s\n", r->stream_per_connection ? "one" : "shared");
@@ -163,7 +174,13 @@ static void print_rule(const struct qs_policy *policy, const struct qs_rule *r, 
 	else
 		puts("# keep-alive: a third of idle-timeout");
 	printf("congestion = %s\n", congestion[r->congestion]);
+	if (r->mode == QS_MODE_PREFER && !r->listen) {
+		print_duration("head-start", r->head_start_ns);
+		print_duration("retry-after", r->retry_after_ns);
+		printf("on-bad-certificate = %s\n", r->plain_on_bad_certificate ? "tcp" : "fail");
+	}
 	puts("early-data = no");
+	printf("migration = %s\n", r->migration ? "yes" : "no");
 	printf("# engine: %s\n", policy->placement == QS_PLACEMENT_THREAD ? "thread" : "process");
 }
 

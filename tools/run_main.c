@@ -135,7 +135,7 @@ static int set_policy(const struct wish *wish)
 static int set_engine(bool share)
 {
 	struct qs_identity identity;
-	char text[QS_IDENTITY_TEXT];
+	char text[QS_IDENTITY_TEXT], origin[16];
 
 	if (share && qs_identity_parse(getenv(QS_ENGINE_ENV), &identity) == 0)
 		return 0;
@@ -145,7 +145,8 @@ static int set_engine(bool share)
 		return EXIT_USAGE;
 	}
 	qs_identity_format(text, &identity);
-	if (setenv(QS_ENGINE_ENV, text, 1) < 0) {
+	snprintf(origin, sizeof(origin), "%d", (int)getpid()); /* the command's, as it is exec'ed */
+	if (setenv(QS_ENGINE_ENV, text, 1) < 0 || setenv(QS_ORIGIN_ENV, origin, 1) < 0) {
 		fprintf(stderr, "quicshim-run: %s\n", strerror(errno));
 		return EXIT_USAGE;
 	}

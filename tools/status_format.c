@@ -24,6 +24,14 @@ static const char *const slot_state_name[] = {
 };
 static_assert(sizeof(slot_state_name) / sizeof(char *) == QS_SLOT_ENDED + 1, "one name a state");
 
+static const char *const rung_name[] = {
+	[QS_RUNG_ALONE] = "alone",
+	[QS_RUNG_HASH] = "hash",
+	[QS_RUNG_CLASSIC] = "classic",
+	[QS_RUNG_EBPF] = "ebpf",
+};
+static_assert(sizeof(rung_name) / sizeof(char *) == QS_RUNG_EBPF + 1, "one name a rung");
+
 const char *qs_name_connection_state(uint32_t state)
 {
 	return state <= QS_CONNECTION_CLOSING ? connection_state_name[state] : "?";
@@ -37,6 +45,16 @@ const char *qs_name_slot_state(uint32_t state)
 const char *qs_name_role(uint32_t server)
 {
 	return server ? "server" : "client";
+}
+
+const char *qs_name_verdict(uint32_t reason)
+{
+	return reason == QS_REASON_NONE ? "quic" : "tcp";
+}
+
+const char *qs_name_rung(uint32_t rung)
+{
+	return rung <= QS_RUNG_EBPF ? rung_name[rung] : "?";
 }
 
 const char *qs_text_addr(char *out, const struct qs_addr *addr)

@@ -69,7 +69,7 @@ static void append(struct build *b, struct json_object *array, struct json_objec
 
 static struct json_object *totals_json(struct build *b, const struct qs_status_totals *t)
 {
-	struct json_object *o = json_object_new_object();
+	struct json_object *o = json_object_new_object(), *tcp = json_object_new_object();
 
 	add_u64(b, o, "streams_opened", t->streams_opened);
 	add_u64(b, o, "streams_accepted", t->streams_accepted);
@@ -85,7 +85,14 @@ static struct json_object *totals_json(struct build *b, const struct qs_status_t
 	add_u64(b, o, "datagrams_dropped", t->datagrams_dropped);
 	add_u64(b, o, "faults_trapped", t->faults_trapped);
 	add_u64(b, o, "requests_refused", t->requests_refused);
+	add_u64(b, o, "retries_sent", t->retries_sent);
 	add_u64(b, o, "options_ignored", t->options_ignored);
+	add_u64(b, o, "rings", t->rings[QS_RING_SEEN]);
+	add_u64(b, o, "ring_calls_made", t->rings[QS_RING_MADE]);
+	add_u64(b, o, "ring_calls_refused", t->rings[QS_RING_REFUSED]);
+	for (uint32_t i = QS_REASON_NONE + 1; i < QS_REASON_MAX; i++)
+		add_u64(b, tcp, qs_reason_name(i), t->tcp[i]);
+	add(b, o, "tcp", tcp);
 	return o;
 }
 
@@ -108,6 +115,7 @@ static struct json_object *connection_json(struct build *b, const struct qs_stat
 	add_u64(b, o, "lost_packets", c->lost_packets);
 	add_u64(b, o, "received_packets", c->received_packets);
 	add_u64(b, o, "path_mtu", c->path_mtu);
+	add_u64(b, o, "path_changes", c->path_changes);
 	add_u64(b, o, "streams", c->streams);
 	add_u64(b, o, "bytes_sent", c->bytes_sent);
 	add_u64(b, o, "bytes_received", c->bytes_received);
@@ -138,6 +146,8 @@ static struct json_object *stream_json(struct build *b, const struct qs_snapshot
 	add_u64(b, o, "received", e->received);
 	add_u64(b, o, "age_ms", e->age_ms);
 	add_rule(b, o, s, e->rule_line);
+	add_text(b, o, "verdict", qs_name_verdict(e->reason));
+	add_text(b, o, "reason", qs_reason_name(e->reason));
 	return o;
 }
 
@@ -154,6 +164,58 @@ static struct json_object *listener_json(struct build *b, const struct qs_snapsh
 	add_u64(b, o, "accepted", l->accepted);
 	add_u64(b, o, "refused", l->refused);
 	add_rule(b, o, s, l->rule_line);
+	add_u64(b, o, "accepted_tcp", l->accepted_tcp);
+	return o;
+}
+
+static struct json_object *verdict_json(struct build *b, const struct qs_snapshot *s,
+					const struct qs_status_verdict *v)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_u64(b, o, "age_ms", v->age_ms);
+	add_text(b, o, "role", qs_name_role(v->server));
+	add_i64(b, o, "pid", v->pid);
+	add_text(b, o, "program", v->program);
+	add_addr(b, o, "remote", &v->remote);
+	add_text(b, o, "verdict", qs_name_verdict(v->reason));
+	add_text(b, o, "reason", qs_reason_name(v->reason));
+	add_text(b, o, "cause", qs_reason_name(v->cause));
+	add_u64(b, o, "retry_ms", v->retry_ms);
+	add_rule(b, o, s, v->rule_line);
+	return o;
+}
+
+static struct json_object *failure_json(struct build *b, const struct qs_status_failure *f)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_addr(b, o, "destination", &f->destination);
+	add_text(b, o, "alpn", f->alpn);
+	add_text(b, o, "reason", qs_reason_name(f->reason));
+	add_u64(b, o, "failures", f->failures);
+	add_u64(b, o, "retry_ms", f->retry_ms);
+	return o;
+}
+
+static struct json_object *member_json(struct build *b, const struct qs_status_member *m)
+{
+	struct json_object *o = json_object_new_object();
+
+	add_addr(b, o, "endpoint", &m->endpoint);
+	add_u64(b, o, "slot", m->slot);
+	add_u64(b, o, "generation", m->generation);
+	add_text(b, o, "steering", qs_name_rung(m->rung));
+	add_u64(b, o, "siblings", m->siblings);
+	add_u64(b, o, "listeners", m->listeners);
+	add_u64(b, o, "connections", m->connections);
+	add_u64(b, o, "undecided", m->undecided);
+	add_u64(b, o, "handed_out", m->handed_out);
+	add_u64(b, o, "handed_in", m->handed_in);
+	add_u64(b, o, "lost", m->lost);
+	add_u64(b, o, "strangers", m->strangers);
+	add_u64(b, o, "resets", m->resets);
+	add_u64(b, o, "refused", m->refused);
 	return o;
 }
 
@@ -163,6 +225,9 @@ static struct json_object *engine_json(struct build *b, const struct qs_snapshot
 	struct json_object *connections = json_object_new_array();
 	struct json_object *streams = json_object_new_array();
 	struct json_object *listeners = json_object_new_array();
+	struct json_object *members = json_object_new_array();
+	struct json_object *verdicts = json_object_new_array();
+	struct json_object *failures = json_object_new_array();
 	char id[24];
 
 	snprintf(id, sizeof(id), "%016" PRIx64, s->head.engine);
@@ -171,6 +236,7 @@ static struct json_object *engine_json(struct build *b, const struct qs_snapshot
 	add_i64(b, o, "uid", (int64_t)s->uid);
 	add_text(b, o, "program", s->head.program);
 	add_text(b, o, "placement", s->head.thread ? "thread" : "process");
+	add_u64(b, o, "worker", s->head.worker);
 	add_text(b, o, "version", s->head.release);
 	add_text(b, o, "policy", s->head.policy);
 	add_u64(b, o, "uptime_ms", s->head.uptime_ms);
@@ -181,9 +247,18 @@ static struct json_object *engine_json(struct build *b, const struct qs_snapshot
 		append(b, streams, stream_json(b, s, &s->streams[i]));
 	for (uint32_t i = 0; i < s->head.n_listeners && !b->failed; i++)
 		append(b, listeners, listener_json(b, s, &s->listeners[i]));
+	for (uint32_t i = 0; i < s->head.n_members && !b->failed; i++)
+		append(b, members, member_json(b, &s->members[i]));
+	for (uint32_t i = 0; i < s->head.n_verdicts && !b->failed; i++)
+		append(b, verdicts, verdict_json(b, s, &s->verdicts[i]));
+	for (uint32_t i = 0; i < s->head.n_failures && !b->failed; i++)
+		append(b, failures, failure_json(b, &s->failures[i]));
 	add(b, o, "connections", connections);
 	add(b, o, "streams", streams);
 	add(b, o, "listeners", listeners);
+	add(b, o, "members", members);
+	add(b, o, "verdicts", verdicts);
+	add(b, o, "failures", failures);
 	return o;
 }
 

@@ -143,6 +143,13 @@ static bool keep_pid(struct qs_snapshot *s, int64_t pid)
 	}
 	s->head.n_listeners = n;
 	n = 0;
+	for (uint32_t i = 0; i < s->head.n_verdicts; i++) {
+		if (s->verdicts[i].pid == pid)
+			s->verdicts[n++] = s->verdicts[i];
+	}
+	s->head.n_verdicts = n;
+	s->head.n_failures = 0;
+	n = 0;
 	for (uint32_t i = 0; i < s->head.n_connections; i++) {
 		if (s->head.n_streams &&
 		    bsearch(&s->connections[i].id, s->streams, s->head.n_streams,
@@ -150,7 +157,7 @@ static bool keep_pid(struct qs_snapshot *s, int64_t pid)
 			s->connections[n++] = s->connections[i];
 	}
 	s->head.n_connections = n;
-	return s->head.n_streams || s->head.n_listeners;
+	return s->head.n_streams || s->head.n_listeners || s->head.n_verdicts;
 }
 
 static void complain(uint64_t id, const struct qs_snapshot *s, int ret)

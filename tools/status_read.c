@@ -118,8 +118,8 @@ static bool connection_check(struct qs_status_connection *c)
 static bool stream_check(struct qs_status_stream *s)
 {
 	clean_text(s->program, sizeof(s->program));
-	return s->state <= QS_SLOT_ENDED && s->server <= 1 && addr_ok(&s->local) &&
-	       addr_ok(&s->remote);
+	return s->state <= QS_SLOT_ENDED && s->server <= 1 && s->reason < QS_REASON_MAX &&
+	       addr_ok(&s->local) && addr_ok(&s->remote);
 }
 
 static bool listener_check(struct qs_status_listener *l)
@@ -129,6 +129,24 @@ static bool listener_check(struct qs_status_listener *l)
 	return addr_ok(&l->address) && addr_ok(&l->endpoint);
 }
 
+static bool member_check(const struct qs_status_member *m)
+{
+	return m->rung <= QS_RUNG_EBPF && addr_ok(&m->endpoint);
+}
+
+static bool verdict_check(struct qs_status_verdict *v)
+{
+	clean_text(v->program, sizeof(v->program));
+	return v->server <= 1 && v->reason < QS_REASON_MAX && v->cause < QS_REASON_MAX &&
+	       addr_ok(&v->remote);
+}
+
+static bool failure_check(struct qs_status_failure *f)
+{
+	clean_text(f->alpn, sizeof(f->alpn));
+	return f->reason < QS_REASON_MAX && addr_ok(&f->destination);
+}
+
 static int head_check(struct qs_status_head *head, uint64_t id)
 {
 	if (head->magic != QS_STATUS_MAGIC)
@@ -136,7 +154,9 @@ static int head_check(struct qs_status_head *head, uint64_t id)
 	if (head->version != QS_PROTOCOL_VERSION)
 		return -EPROTONOSUPPORT;
 	if (head->engine != id || head->thread > 1 || head->n_connections > QS_STATUS_ENTRIES_MAX ||
-	    head->n_streams > QS_STATUS_ENTRIES_MAX || head->n_listeners > QS_STATUS_ENTRIES_MAX)
+	    head->n_streams > QS_STATUS_ENTRIES_MAX || head->n_listeners > QS_STATUS_ENTRIES_MAX ||
+	    head->n_members > QS_STATUS_ENTRIES_MAX || head->n_verdicts > QS_VERDICTS_MAX ||
+	    head->n_failures > QS_FAILURES_MAX)
 		return -EPROTO;
 	clean_text(head->program, sizeof(head->program));
 	clean_text(head->release, sizeof(head->release));
@@ -158,6 +178,18 @@ static int entries_check(struct qs_snapshot *s)
 		if (!listener_check(&s->listeners[i]))
 			return -EPROTO;
 	}
+	for (uint32_t i = 0; i < s->head.n_members; i++) {
+		if (!member_check(&s->members[i]))
+			return -EPROTO;
+	}
+	for (uint32_t i = 0; i < s->head.n_verdicts; i++) {
+		if (!verdict_check(&s->verdicts[i]))
+			return -EPROTO;
+	}
+	for (uint32_t i = 0; i < s->head.n_failures; i++) {
+		if (!failure_check(&s->failures[i]))
+			return -EPROTO;
+	}
 	return 0;
 }
 
@@ -165,7 +197,8 @@ int qs_snapshot_read(int fd, uint64_t id, int timeout_ms, struct qs_snapshot *ou
 {
 	uint64_t deadline = now_ms() + (uint64_t)timeout_ms;
 	struct qs_status_head *head = &out->head;
-	void *connections = NULL, *streams = NULL, *listeners = NULL;
+	void *connections = NULL, *streams = NULL, *listeners = NULL, *members = NULL;
+	void *verdicts = NULL, *failures = NULL;
 	ssize_t n;
 	char extra;
 	int ret;
@@ -186,9 +219,20 @@ int qs_snapshot_read(int fd, uint64_t id, int timeout_ms, struct qs_snapshot *ou
 	if (ret == 0)
 		ret = read_entries(fd, &listeners, head->n_listeners, sizeof(*out->listeners),
 				   deadline);
+	if (ret == 0)
+		ret = read_entries(fd, &members, head->n_members, sizeof(*out->members), deadline);
+	if (ret == 0)
+		ret = read_entries(fd, &verdicts, head->n_verdicts, sizeof(*out->verdicts),
+				   deadline);
+	if (ret == 0)
+		ret = read_entries(fd, &failures, head->n_failures, sizeof(*out->failures),
+				   deadline);
 	out->connections = connections;
 	out->streams = streams;
 	out->listeners = listeners;
+	out->members = members;
+	out->verdicts = verdicts;
+	out->failures = failures;
 	if (ret < 0)
 		goto out;
 	n = read_up_to(fd, &extra, 1, deadline);
@@ -206,7 +250,13 @@ void qs_snapshot_fini(struct qs_snapshot *snapshot)
 	free(snapshot->connections);
 	free(snapshot->streams);
 	free(snapshot->listeners);
+	free(snapshot->members);
+	free(snapshot->verdicts);
+	free(snapshot->failures);
 	snapshot->connections = NULL;
 	snapshot->streams = NULL;
 	snapshot->listeners = NULL;
+	snapshot->members = NULL;
+	snapshot->verdicts = NULL;
+	snapshot->failures = NULL;
 }

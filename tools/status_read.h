@@ -21,6 +21,9 @@ struct qs_snapshot {
 	struct qs_status_connection *connections;
 	struct qs_status_stream *streams;
 	struct qs_status_listener *listeners;
+	struct qs_status_member *members;
+	struct qs_status_verdict *verdicts;
+	struct qs_status_failure *failures;
 	uid_t uid; /* who the kernel says listens there, and not what the head says */
 	pid_t pid; /* likewise; the head's where the kernel can't name it (another pid namespace) */
 };

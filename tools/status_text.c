@@ -32,6 +32,21 @@ static const char *rule(char *out, uint32_t line)
 	return out;
 }
 
+/* Mode prefer only: how many connections took TCP, and why. */
+static void print_tcp(FILE *out, const struct qs_status_totals *t)
+{
+	const char *before = "  tcp          ";
+
+	for (uint32_t i = 0; i < QS_REASON_MAX; i++) {
+		if (!t->tcp[i])
+			continue;
+		fprintf(out, "%s%" PRIu64 " %s", before, t->tcp[i], qs_reason_name(i));
+		before = ", ";
+	}
+	if (*before == ',')
+		fputc('\n', out);
+}
+
 static void print_engine(FILE *out, const struct qs_snapshot *s, bool verbose)
 {
 	const struct qs_status_head *h = &s->head;
@@ -40,6 +55,8 @@ static void print_engine(FILE *out, const struct qs_snapshot *s, bool verbose)
 
 	fprintf(out, "ENGINE %016" PRIx64 "  %s  pid %d  user %s", h->engine,
 		h->program[0] ? h->program : "-", (int)s->pid, user_name(text, s->uid));
+	if (h->worker)
+		fprintf(out, "  worker %" PRIu32, h->worker);
 	fprintf(out, "  %s  up %s  version %s\n", h->thread ? "thread" : "process",
 		qs_text_age(text, h->uptime_ms), h->release[0] ? h->release : "-");
 	fprintf(out, "  policy       %s\n", h->policy[0] ? h->policy : "(none)");
@@ -52,6 +69,7 @@ static void print_engine(FILE *out, const struct qs_snapshot *s, bool verbose)
 		t->connections_opened, t->connections_accepted, t->connections_failed);
 	fprintf(out, "  bytes        %s sent, %s received\n", qs_text_bytes(text, t->bytes_sent),
 		qs_text_bytes(received, t->bytes_received));
+	print_tcp(out, t);
 	if (verbose || t->datagrams_dropped)
 		fprintf(out,
 			"  datagrams    %" PRIu64 " sent, %" PRIu64 " received, %" PRIu64
@@ -64,6 +82,11 @@ static void print_engine(FILE *out, const struct qs_snapshot *s, bool verbose)
 	if (verbose || t->options_ignored)
 		fprintf(out, "  options      %" PRIu64 " socket options without effect\n",
 			t->options_ignored);
+	if (verbose || t->rings[QS_RING_SEEN])
+		fprintf(out,
+			"  io_uring     %" PRIu64 " rings, %" PRIu64 " calls made, %" PRIu64
+			" refused\n",
+			t->rings[QS_RING_SEEN], t->rings[QS_RING_MADE], t->rings[QS_RING_REFUSED]);
 }
 
 static int print_connections(FILE *out, const struct qs_snapshot *s, bool verbose)
@@ -75,7 +98,7 @@ static int print_connections(FILE *out, const struct qs_snapshot *s, bool verbos
 		{"PMTU", true, false},	  {"STREAMS", true, false}, {"AGE", true, false},
 		{"LOCAL", false, false},  {"MINRTT", true, false},  {"INFLIGHT", true, false},
 		{"TX-PKTS", true, false}, {"RX-PKTS", true, false}, {"SENT", true, false},
-		{"RECV", true, false},
+		{"RECV", true, false},	  {"MOVES", true, false},
 	};
 	char text[QS_TEXT_MAX];
 	struct qs_table table;
@@ -105,6 +128,7 @@ static int print_connections(FILE *out, const struct qs_snapshot *s, bool verbos
 		qs_table_add_u64(&table, c->received_packets);
 		qs_table_add(&table, qs_text_bytes(text, c->bytes_sent));
 		qs_table_add(&table, qs_text_bytes(text, c->bytes_received));
+		qs_table_add_u64(&table, c->path_changes);
 	}
 	return qs_table_print(&table, out, verbose ? 0 : QS_WIDTH);
 }
@@ -112,15 +136,19 @@ static int print_connections(FILE *out, const struct qs_snapshot *s, bool verbos
 static int print_streams(FILE *out, const struct qs_snapshot *s, bool verbose)
 {
 	static const struct qs_column columns[] = {
-		{"CONN", true, false},	 {"STREAM", true, false},  {"DIR", false, false},
-		{"PID", true, false},	 {"PROGRAM", false, true}, {"LOCAL", false, true},
-		{"REMOTE", false, true}, {"STATE", false, false},  {"SENT", true, false},
-		{"RECV", true, false},	 {"AGE", true, false},	   {"RULE", true, false},
+		{"CONN", true, false},	   {"STREAM", true, false},  {"DIR", false, false},
+		{"PID", true, false},	   {"PROGRAM", false, true}, {"LOCAL", false, true},
+		{"REMOTE", false, true},   {"STATE", false, false},  {"SENT", true, false},
+		{"RECV", true, false},	   {"AGE", true, false},     {"RULE", true, false},
+		{"VERDICT", false, false},
 	};
 	char text[QS_TEXT_MAX];
 	struct qs_table table;
+	bool tcp = verbose;
 
-	qs_table_init(&table, columns, COUNT(columns));
+	for (uint32_t i = 0; i < s->head.n_streams; i++)
+		tcp = tcp || s->streams[i].reason;
+	qs_table_init(&table, columns, tcp ? COUNT(columns) : COUNT(columns) - 1);
 	for (uint32_t i = 0; i < s->head.n_streams; i++) {
 		const struct qs_status_stream *e = &s->streams[i];
 
@@ -143,6 +171,10 @@ static int print_streams(FILE *out, const struct qs_snapshot *s, bool verbose)
 		qs_table_add(&table, qs_text_bytes(text, e->received));
 		qs_table_add(&table, qs_text_age(text, e->age_ms));
 		qs_table_add(&table, rule(text, e->rule_line));
+		if (!tcp)
+			continue;
+		snprintf(text, sizeof(text), "tcp: %s", qs_reason_name(e->reason));
+		qs_table_add(&table, e->reason ? text : "quic");
 	}
 	return qs_table_print(&table, out, verbose ? 0 : QS_WIDTH);
 }
@@ -152,12 +184,15 @@ static int print_listeners(FILE *out, const struct qs_snapshot *s, bool verbose)
 	static const struct qs_column columns[] = {
 		{"ADDRESS", false, true}, {"ENDPOINT", false, true}, {"ALPN", false, true},
 		{"PID", true, false},	  {"PROGRAM", false, true},  {"ACCEPTED", true, false},
-		{"REFUSED", true, false}, {"RULE", true, false},
+		{"REFUSED", true, false}, {"RULE", true, false},     {"TCP", true, false},
 	};
 	char text[QS_TEXT_MAX];
 	struct qs_table table;
+	bool tcp = verbose;
 
-	qs_table_init(&table, columns, COUNT(columns));
+	for (uint32_t i = 0; i < s->head.n_listeners; i++)
+		tcp = tcp || s->listeners[i].accepted_tcp;
+	qs_table_init(&table, columns, tcp ? COUNT(columns) : COUNT(columns) - 1);
 	for (uint32_t i = 0; i < s->head.n_listeners; i++) {
 		const struct qs_status_listener *l = &s->listeners[i];
 
@@ -170,8 +205,58 @@ static int print_listeners(FILE *out, const struct qs_snapshot *s, bool verbose)
 		qs_table_add_u64(&table, l->accepted);
 		qs_table_add_u64(&table, l->refused);
 		qs_table_add(&table, rule(text, l->rule_line));
+		if (tcp)
+			qs_table_add_u64(&table, l->accepted_tcp);
 	}
 	return qs_table_print(&table, out, verbose ? 0 : QS_WIDTH);
+}
+
+static int print_members(FILE *out, const struct qs_snapshot *s, bool verbose)
+{
+	static const struct qs_column columns[] = {
+		{"UDP", false, true},	    {"SLOT", true, false},    {"STEERING", false, false},
+		{"SIBLINGS", true, false},  {"CONNS", true, false},   {"UNDECIDED", true, false},
+		{"OUT", true, false},	    {"IN", true, false},      {"LOST", true, false},
+		{"RESETS", true, false},    {"REFUSED", true, false}, {"GENERATION", true, false},
+		{"STRANGERS", true, false},
+	};
+	char text[QS_TEXT_MAX];
+	struct qs_table table;
+
+	qs_table_init(&table, columns, verbose ? COUNT(columns) : 11);
+	for (uint32_t i = 0; i < s->head.n_members; i++) {
+		const struct qs_status_member *m = &s->members[i];
+
+		qs_table_add(&table, qs_text_addr(text, &m->endpoint));
+		qs_table_add_u64(&table, m->slot);
+		qs_table_add(&table, m->listeners ? qs_name_rung(m->rung) : "draining");
+		qs_table_add_u64(&table, m->siblings);
+		qs_table_add_u64(&table, m->connections);
+		qs_table_add_u64(&table, m->undecided);
+		qs_table_add_u64(&table, m->handed_out);
+		qs_table_add_u64(&table, m->handed_in);
+		qs_table_add_u64(&table, m->lost);
+		qs_table_add_u64(&table, m->resets);
+		qs_table_add_u64(&table, m->refused);
+		if (!verbose)
+			continue;
+		qs_table_add_u64(&table, m->generation);
+		qs_table_add_u64(&table, m->strangers);
+	}
+	return qs_table_print(&table, out, verbose ? 0 : QS_WIDTH);
+}
+
+/* Those that share their port, or that something happened to. */
+static bool has_news(const struct qs_snapshot *s)
+{
+	for (uint32_t i = 0; i < s->head.n_members; i++) {
+		const struct qs_status_member *m = &s->members[i];
+
+		if (m->siblings || m->handed_out || m->handed_in || m->lost || m->resets ||
+		    m->refused || m->strangers || m->undecided || !m->listeners)
+			return true;
+	}
+	return false;
 }
 
 int qs_status_text(FILE *out, const struct qs_snapshot *snapshots, size_t n, bool verbose)
@@ -188,6 +273,10 @@ int qs_status_text(FILE *out, const struct qs_snapshot *snapshots, size_t n, boo
 			fputc('\n', out);
 			ret = print_listeners(out, s, verbose);
 		}
+		if (ret == 0 && s->head.n_members && (verbose || has_news(s))) {
+			fputc('\n', out);
+			ret = print_members(out, s, verbose);
+		}
 		if (ret == 0 && s->head.n_connections) {
 			fputc('\n', out);
 			ret = print_connections(out, s, verbose);
@@ -196,6 +285,8 @@ int qs_status_text(FILE *out, const struct qs_snapshot *snapshots, size_t n, boo
 			fputc('\n', out);
 			ret = print_streams(out, s, verbose);
 		}
+		if (ret == 0)
+			ret = qs_status_text_fallbacks(out, s, verbose);
 	}
 	return ret;
 }

@@ -21,6 +21,8 @@ const char *qs_text_rule(char *out, const struct qs_status_head *head, uint32_t 
 const char *qs_name_connection_state(uint32_t state);
 const char *qs_name_slot_state(uint32_t state);
 const char *qs_name_role(uint32_t server);
+const char *qs_name_verdict(uint32_t reason); /* "quic", or "tcp" for any reason but none */
+const char *qs_name_rung(uint32_t rung);
 
 /* A table of text. Columns are as wide as their content; where the whole passes the width, the columns
  * that may shrink lose their ends ("..."). */
@@ -44,6 +46,8 @@ int qs_table_print(struct qs_table *table, FILE *out, size_t width);
 
 /* 0 or -errno. */
 int qs_status_text(FILE *out, const struct qs_snapshot *snapshots, size_t n, bool verbose);
+/* Mode prefer: the connections that took TCP, and where QUIC failed. 0 or -ENOMEM. */
+int qs_status_text_fallbacks(FILE *out, const struct qs_snapshot *s, bool verbose);
 int qs_status_json(FILE *out, const struct qs_snapshot *snapshots, size_t n);
 
 #endif

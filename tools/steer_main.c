@@ -2,6 +2,7 @@
 /* quicshim-steer: load, pin, show and remove the program that steers UDP datagrams to workers. */
 #include "bpf/loader.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <grp.h>
@@ -21,6 +22,7 @@ static const char usage_text[] =
 	"       quicshim-steer [--dir DIR] [--json] show\n"
 	"Steers the UDP datagrams of one port to the worker that has the connection.\n"
 	"  -d, --dir DIR      where the pins are: " DEFAULT_DIR "\n"
+	"  -a, --address ADDRESS:PORT   the place where engines look for that UDP address's\n"
 	"  -o, --owner USER   who may use them\n"
 	"  -g, --group GROUP  which group may use them\n"
 	"  -m, --mode MODE    octal, of the pinned maps: 0660\n"
@@ -31,6 +33,7 @@ static const char usage_text[] =
 
 struct wish {
 	const char *dir;
+	char path[QS_STEER_PATH_MAX];
 	struct qs_steer_access access;
 	uint16_t host;
 	bool json;
@@ -77,26 +80,49 @@ static int group_of(const char *text, gid_t *out)
 	return 0;
 }
 
+/* Takes "192.0.2.1:443" or "[2001:db8::1]:443". */
+static int address_of(struct wish *wish, char *text)
+{
+	char *colon = strrchr(text, ':'), *ip = text;
+	int family = AF_INET;
+	unsigned long port;
+	uint8_t octets[16];
+
+	if (!colon || number(colon + 1, 10, UINT16_MAX, &port) || port == 0)
+		return complain("ADDRESS:PORT", text);
+	*colon = '\0';
+	if (*ip == '[' && colon > ip && colon[-1] == ']') {
+		family = AF_INET6;
+		ip++;
+		colon[-1] = '\0';
+	}
+	if (inet_pton(family, ip, octets) != 1)
+		return complain("address", ip);
+	qs_steer_path(family, octets, (uint16_t)port, wish->path);
+	wish->dir = wish->path;
+	return 0;
+}
+
 static int wish_parse(struct wish *wish, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"dir", required_argument, NULL, 'd'},
-		{"owner", required_argument, NULL, 'o'},
-		{"group", required_argument, NULL, 'g'},
-		{"mode", required_argument, NULL, 'm'},
-		{"host-id", required_argument, NULL, 'H'},
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},
-		{NULL, 0, NULL, 0},
+		{"dir", required_argument, NULL, 'd'},	 {"address", required_argument, NULL, 'a'},
+		{"owner", required_argument, NULL, 'o'}, {"group", required_argument, NULL, 'g'},
+		{"mode", required_argument, NULL, 'm'},	 {"host-id", required_argument, NULL, 'H'},
+		{"json", no_argument, NULL, 'j'},	 {"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},	 {NULL, 0, NULL, 0},
 	};
 	unsigned long value;
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "d:o:g:m:H:jh", options, NULL)) >= 0) {
+	while ((opt = getopt_long(argc, argv, "d:a:o:g:m:H:jh", options, NULL)) >= 0) {
 		switch (opt) {
 		case 'd':
 			wish->dir = optarg;
+			continue;
+		case 'a':
+			if (address_of(wish, optarg))
+				return -EINVAL;
 			continue;
 		case 'j':
 			wish->json = true;

@@ -81,6 +81,17 @@ def finish():
     sys.exit(0)
 
 
+def reachable(folder, *files):
+    """For a program that becomes nobody: the shim and these files, in `folder` if the tree is closed to others."""
+    global SHIM
+    probe = ["setpriv", f"--reuid={NOBODY}", "--clear-groups", "test", "-r", SHIM]
+    if os.geteuid() != 0 or subprocess.run(probe, check=False).returncode == 0:
+        return files
+    shutil.copytree(os.path.dirname(SHIM), folder + "/lib")
+    SHIM = folder + "/lib/libquicshim.so"
+    return [shutil.copy(f, folder) for f in files]
+
+
 def environment(policy, engine=None):
     """For a mapped program. The same `engine` for two programs means that they share one."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("QUICSHIM_", "LD_"))}

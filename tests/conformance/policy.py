@@ -9,7 +9,7 @@ import kit
 
 folder = kit.begin("policy")
 pki = folder + "/pki"
-app = [kit.PYTHON, kit.HERE + "/app.py"]
+app = [kit.PYTHON, *kit.reachable(folder, kit.HERE + "/app.py")]
 port = kit.free_port()
 guard = kit.tcp_guard(port)
 listen_port = kit.free_port()

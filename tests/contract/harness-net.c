@@ -78,3 +78,25 @@ void ct_init_own_net(void)
 	unsetenv("QUICSHIM_ENGINE");
 	ct_exec_self("own-net");
 }
+
+void ct_await_service(int port)
+{
+	struct ct_addr addr = ct_loopback(AF_INET, port);
+	int fd, tries = 0;
+
+	if (getenv("QS_EXPECT_MAPPED") == NULL)
+		return;
+	/* A port that is free answers with an ICMP error, which the next call tells. */
+	fd = MUST(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	MUST(connect(fd, SA(&addr)));
+	for (; tries < 500; tries++) {
+		if (send(fd, "", 1, 0) == 1) {
+			usleep(20000);
+			if (send(fd, "", 1, 0) == 1)
+				break;
+		}
+		usleep(1000);
+	}
+	CHECK(tries < 500);
+	close(fd);
+}

@@ -100,33 +100,40 @@ int64_t ct_recv_pattern(int fd, int64_t n, uint64_t seed)
 	return n;
 }
 
+/* Writes pieces of SIZE bytes until one does not go. Returns the bytes done. */
+static int64_t fill_with(int fd, size_t size, int64_t offset, uint64_t seed)
+{
+	char block[4096];
+	int64_t done = 0;
+	ssize_t n;
+
+	do {
+		/* A block always starts at a multiple of 8, wherever the last write stopped. */
+		size_t skip = (size_t)((offset + done) % 8);
+
+		ct_pattern(block, sizeof(block), (uint64_t)(offset + done) - skip, seed);
+		n = write(fd, block + skip, size > skip ? size - skip : 1);
+		done += n > 0 ? n : 0;
+	} while (n > 0);
+	CHECK(errno == EAGAIN);
+	return done;
+}
+
 int64_t ct_fill(int fd, uint64_t seed)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
-	char block[4096];
-	size_t size = sizeof(block);
-	int64_t done = 0;
+	int64_t done = 0, before;
 
-	for (;;) {
-		/* A block always starts at a multiple of 8, wherever the last write stopped. */
-		size_t skip = (size_t)(done % 8);
-		ssize_t n;
-
-		ct_pattern(block, sizeof(block), (uint64_t)done - skip, seed);
-		n = write(fd, block + skip, size > 1 ? size - skip : 1);
-		if (n > 0) {
-			done += n;
-			continue;
-		}
-		CHECK(n < 0 && errno == EAGAIN);
-		/* Buffers further on may make room; and where a block has none at last, a byte may have. */
-		if (MUST(poll(&p, 1, 300)) > 0)
-			size = sizeof(block);
-		else if (size > 1)
-			size = 1;
-		else
-			return done;
-	}
+	/*
+	 * TCP has room for much before it says POLLOUT again: big pieces first, for one byte costs as much time as a
+	 * big one. Buffers further on may make room, so it is full when a while has brought none for a single byte.
+	 */
+	do {
+		before = done;
+		for (size_t size = 4096; size > 0; size /= 64)
+			done += fill_with(fd, size, done, seed);
+	} while (MUST(poll(&p, 1, 250)) > 0 || done > before);
+	return done;
 }
 
 void ct_nonblock(int fd, bool on)

@@ -84,7 +84,8 @@ int ct_must(const char *call, long result, const char *file, int line);
 /* Says why on standard error and exits with 77. */
 _Noreturn void ct_skip(const char *why);
 
-/* Exits with 3 unless FD is mapped when the runner asks for mapping, and TCP when it does not. */
+/* Exits with 3 unless FD is mapped when the runner asks for mapping, and TCP when it does not. Either
+ * will do when connections fall back. */
 void ct_prove(int fd);
 
 /* "IN|OUT|HUP", "-" for nothing. The same bits serve poll and epoll. */
@@ -153,7 +154,7 @@ void ct_pattern(void *buffer, size_t n, uint64_t offset, uint64_t seed);
 int64_t ct_send_pattern(int fd, int64_t n, uint64_t seed);
 int64_t ct_recv_pattern(int fd, int64_t n, uint64_t seed);
 
-/* Writes until no byte has room for 300 ms; FD must be non-blocking. Returns the bytes written. */
+/* Writes until no byte has room for 250 ms; FD must be non-blocking. Returns the bytes written. */
 int64_t ct_fill(int fd, uint64_t seed);
 
 void ct_nonblock(int fd, bool on);
@@ -201,5 +202,19 @@ const char *ct_role(void);
 
 /* Raw getsockopt without libc, for what the shim must not see. */
 long ct_raw_getsockopt(int fd, int level, int option, void *value, socklen_t *size);
+
+/* Waits (at most 10 s) until a service that is mapped before main has its UDP port on 127.0.0.1. On plain TCP the
+ * manager's backlog takes us at once. */
+void ct_await_service(int port);
+
+/*
+ * Notes WHAT and what each thread of this process may do, once; and what the engine of LISTENER may
+ * do, if it is one of its own: it must be no more. A difference is noted, with both. Waits at most
+ * 10 s for the engine where AT_ONCE is false.
+ */
+void ct_privileges(const char *what, int listener, bool at_once);
+
+/* The capabilities of this thread, permitted and effective; none is inheritable. */
+int ct_capset(uint64_t keep);
 
 #endif

@@ -59,8 +59,7 @@ int main(void)
 	}
 	close(channel[1]);
 	CHECK(ct_read_full(channel[0], &port, sizeof(port)) == sizeof(port));
-	/* In plain TCP the backlog takes us already; let the mapped service have a moment too. */
-	usleep(500000);
+	ct_await_service(port);
 	fd = ct_connect(AF_INET, port);
 	TRY(ct_write_full(fd, "hello", 5));
 	TRY(ct_read_full(fd, (char[8]){0}, 5));

@@ -28,7 +28,8 @@ static void check_error(const struct qs_policy_error *err)
 
 static void check_rule(const struct qs_rule *r)
 {
-	must(r->mode == QS_MODE_TCP || r->mode == QS_MODE_QUIC);
+	must(r->mode == QS_MODE_TCP || r->mode == QS_MODE_QUIC || r->mode == QS_MODE_PREFER);
+	must(r->retry_after_ns > 0 && (!r->listen || !r->plain_on_bad_certificate));
 	must(r->line > 0 && r->port_lo <= r->port_hi);
 	must(r->alpn && strlen(r->alpn) >= 1 && strlen(r->alpn) <= 255);
 	must(!r->server_name || (!r->listen && strlen(r->server_name) <= 253));
@@ -38,6 +39,7 @@ static void check_rule(const struct qs_rule *r)
 	must(!r->ca || (!r->listen && r->ca[0] == '/'));
 	must(!r->client_ca || (r->listen && r->client_ca[0] == '/'));
 	must(!r->listen || r->mode == QS_MODE_TCP || r->cert);
+	must(r->workers >= 1 && r->workers <= QS_POLICY_WORKERS_MAX);
 	must(r->connections >= 1 && r->connections <= QS_POLICY_CONNECTIONS_MAX);
 	must(r->mode == QS_MODE_TCP || r->keep_alive_ns < r->idle_timeout_ns);
 	must(r->linger_ns <= UINT64_C(86400000000000));

@@ -38,7 +38,7 @@ qs_relay() {
 }
 
 qs_path_end() { # NAMESPACE NUMBER DEVICE
-	ip -n "$1" link set "$3" mtu "${QS_PATH_MTU:-1500}" up &&
+	ip -n "$1" link set "$3" mtu "${QS_PATH_MTU:-1500}" txqueuelen 10000 up &&
 		ip -n "$1" addr add "10.77.0.$2/24" dev "$3" &&
 		ip -n "$1" addr add "fd77::$2/64" dev "$3" nodad
 }

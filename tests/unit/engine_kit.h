@@ -282,23 +282,27 @@ KIT void kit_pages(void)
 /* A listener on `ip`, any port (*port == 0) or this one. Non-blocking. */
 KIT int kit_listen(const char *ip, uint16_t *port)
 {
-	struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(*port)};
+	struct sockaddr_in sin = {.sin_family = AF_INET};
 	struct qs_control_req req = kit_request(QS_OP_LISTEN);
 	struct qs_control_reply answer;
 	socklen_t len = sizeof(sin);
-	int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd, fds[3];
+	int tcp, fd, fds[3], tries = 0;
 
 	inet_pton(AF_INET, ip, &sin.sin_addr);
-	assert_int_equal(bind(tcp, (struct sockaddr *)&sin, sizeof(sin)), 0);
-	assert_int_equal(getsockname(tcp, (struct sockaddr *)&sin, &len), 0);
-	*port = ntohs(sin.sin_port);
-	fd = kit_channel(QS_CHANNEL_CONTROL, SOCK_SEQPACKET);
-	assert_int_equal(kit_send_fds(fd, &req, sizeof(req), &tcp, 1), sizeof(req));
-	assert_int_equal(kit_reply(fd, &answer, fds), sizeof(answer));
+	do { /* a port that the kernel chose may be another test's UDP port */
+		sin.sin_port = htons(*port);
+		tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(bind(tcp, (struct sockaddr *)&sin, sizeof(sin)), 0);
+		assert_int_equal(getsockname(tcp, (struct sockaddr *)&sin, &len), 0);
+		fd = kit_channel(QS_CHANNEL_CONTROL, SOCK_SEQPACKET);
+		assert_int_equal(kit_send_fds(fd, &req, sizeof(req), &tcp, 1), sizeof(req));
+		assert_int_equal(kit_reply(fd, &answer, fds), sizeof(answer));
+		close(fd);
+		close(tcp);
+	} while (*port == 0 && answer.error == EADDRINUSE && ++tries < 10);
 	if (answer.error != 0)
 		fail_msg("listen: %s: %s", strerrorname_np(answer.error), answer.text);
-	close(fd);
-	close(tcp);
+	*port = ntohs(sin.sin_port);
 	close(fds[1]);
 	close(fds[2]);
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
@@ -332,7 +336,8 @@ KIT const struct kit_status *kit_status(void)
 			 sizeof(status.head) +
 				 status.head.n_connections * sizeof(struct qs_status_connection) +
 				 status.head.n_streams * sizeof(struct qs_status_stream) +
-				 status.head.n_listeners * sizeof(struct qs_status_listener));
+				 status.head.n_listeners * sizeof(struct qs_status_listener) +
+				 status.head.n_members * sizeof(struct qs_status_member));
 	n = status.head.n_connections < 64 ? status.head.n_connections : 64;
 	memcpy(status.connections, bytes + sizeof(status.head),
 	       n * sizeof(struct qs_status_connection));

@@ -109,18 +109,48 @@ static inline struct qs_status_listener listener_make(void)
 	};
 }
 
+static inline struct qs_status_verdict verdict_make(void)
+{
+	return (struct qs_status_verdict){
+		.age_ms = 1500,
+		.pid = 4711,
+		.program = "nginx",
+		.remote = v4(5432),
+		.reason = QS_REASON_REMEMBERED,
+		.cause = QS_REASON_TIMEOUT,
+		.rule_line = 12,
+		.retry_ms = 20000,
+	};
+}
+
+static inline struct qs_status_failure failure_make(void)
+{
+	return (struct qs_status_failure){
+		.destination = v4(443),
+		.alpn = "quicshim",
+		.reason = QS_REASON_TIMEOUT,
+		.failures = 2,
+		.retry_ms = 18500,
+	};
+}
+
 static inline void answer_good(struct answer *a)
 {
 	struct qs_status_head head = head_make(1, 1, 1);
 	struct qs_status_connection c = connection_make();
 	struct qs_status_stream s = stream_make();
 	struct qs_status_listener l = listener_make();
+	struct qs_status_verdict v = verdict_make();
+	struct qs_status_failure f = failure_make();
 
+	head.n_verdicts = head.n_failures = 1;
 	a->len = 0;
 	put(a, &head, sizeof(head));
 	put(a, &c, sizeof(c));
 	put(a, &s, sizeof(s));
 	put(a, &l, sizeof(l));
+	put(a, &v, sizeof(v));
+	put(a, &f, sizeof(f));
 }
 
 /* What the reader makes of `a`, the other end closed after it or left open. */

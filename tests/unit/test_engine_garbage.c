@@ -4,7 +4,7 @@
 #include "engine_kit_stream.h"
 
 #include "cid.h"
-#include "tls.h"
+#include "endpoint.h"
 
 #include <ngtcp2/ngtcp2_crypto.h>
 
@@ -179,10 +179,18 @@ static void short_headers_of_nobody(void **state)
 	goes_on();
 }
 
-/* What the tokens of the listen rule, the last one, are made from. */
+/* What the tokens of the server are made from. */
 static const uint8_t *kit_secret(void)
 {
-	return qs_tls_creds_reset_secret(kit_engine.creds[kit_engine.policy->n_rules - 1]);
+	const struct qs_endpoint *endpoint;
+
+	TAILQ_FOREACH(endpoint, &kit_engine.endpoints, link)
+	{
+		if (endpoint->server)
+			return endpoint->reset_secret;
+	}
+	fail();
+	return NULL;
 }
 
 /* An ID that this engine gave out, of a connection that is no more: a stateless reset, smaller than

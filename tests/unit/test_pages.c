@@ -15,7 +15,7 @@ static struct qs_pages pages;
 static int setup(void **state)
 {
 	(void)state;
-	return qs_pages_init(&pages, 0x1234);
+	return qs_pages_init(&pages, 0x1234, 1);
 }
 
 static int teardown(void **state)
@@ -96,6 +96,34 @@ static void paths_are_taken_and_given_back(void **state)
 	assert_int_equal(qs_pages_path_take(&pages), a);
 }
 
+static void workers_keep_to_their_part(void **state)
+{
+	struct qs_pages other;
+	uint32_t mine, theirs, last = 0;
+
+	(void)state;
+	qs_pages_fini(&pages);
+	assert_int_equal(qs_pages_init(&pages, 0x1234, 4), 0);
+	assert_int_equal(qs_pages_share(&other, &pages, 3), 0);
+	mine = qs_pages_take(&pages, false, NULL);
+	theirs = qs_pages_take(&other, true, NULL);
+	assert_int_equal(mine, 0);
+	assert_int_equal(theirs, QS_SLOTS_MAX / 4 * 3);
+	assert_ptr_equal(qs_pages_slot(&pages, theirs), qs_pages_slot(&other, theirs));
+	assert_int_equal(qs_pages_slot(&pages, theirs)->server, 1);
+	qs_pages_release(&other, theirs);
+	for (uint32_t i = 0; i < QS_SLOTS_MAX / 4; i++) {
+		last = qs_pages_take(&other, false, NULL);
+		assert_in_range(last, QS_SLOTS_MAX / 4 * 3, QS_SLOTS_MAX - 1);
+	}
+	assert_int_equal(qs_pages_take(&other, false, NULL), QS_SLOT_NONE);
+	qs_pages_release(&other, last);
+	assert_int_equal(qs_pages_take(&other, false, NULL), last);
+	assert_int_equal(qs_pages_path_take(&other), QS_PATHS_MAX / 4 * 3);
+	qs_pages_fini(&other);
+	assert_int_equal(qs_pages_slot(&pages, mine)->server, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -105,6 +133,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(all_taken_is_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(others_can_only_read_the_status_page, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(workers_keep_to_their_part, setup, teardown),
 		cmocka_unit_test_setup_teardown(paths_are_taken_and_given_back, setup, teardown),
 	};
 

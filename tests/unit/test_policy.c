@@ -69,12 +69,17 @@ static void test_defaults(void **state)
 	assert_null(r->client_ca);
 	assert_null(r->name);
 	assert_int_equal(r->connections, 1);
+	assert_int_equal(r->workers, 1);
+	assert_int_equal(r->udp_owner, -1);
 	assert_false(r->stream_per_connection);
 	assert_int_equal(r->linger_ns, 10 * SECOND);
 	assert_int_equal(r->idle_timeout_ns, 30 * SECOND);
 	assert_int_equal(r->handshake_timeout_ns, 10 * SECOND);
 	assert_int_equal(r->keep_alive_ns, 0);
 	assert_int_equal(r->congestion, QS_CC_CUBIC);
+	assert_true(r->migration);
+	assert_int_equal(r->host_id, 0);
+	assert_null(r->cid_key);
 	assert_int_equal(policy->rules[1].mode, QS_MODE_TCP);
 	assert_true(policy->rules[1].listen);
 	assert_int_equal(policy->rules[1].line, 4);
@@ -93,16 +98,23 @@ static void assert_all_keys(const struct qs_rule *r)
 	assert_int_equal(r->handshake_timeout_ns, SECOND / 2);
 	assert_int_equal(r->keep_alive_ns, 20 * SECOND);
 	assert_int_equal(r->congestion, QS_CC_BBR);
+	assert_false(r->migration);
 	if (r->listen) {
 		assert_null(r->server_name);
 		assert_null(r->ca);
 		assert_string_equal(r->client_ca, "/clients");
+		assert_int_equal(r->workers, 16);
+		assert_int_equal(r->steering, QS_STEERING_HASH);
+		assert_int_equal(r->host_id, 65535);
+		assert_string_equal(r->cid_key, "/cid");
+		assert_int_equal(r->udp_owner, 33);
 		assert_int_equal(r->connections, 1);
 		assert_false(r->stream_per_connection);
 	} else {
 		assert_string_equal(r->server_name, "db.example.com");
 		assert_string_equal(r->ca, "/ca");
 		assert_null(r->client_ca);
+		assert_int_equal(r->workers, 1);
 		assert_int_equal(r->connections, 64);
 	}
 }
@@ -110,7 +122,32 @@ static void assert_all_keys(const struct qs_rule *r)
 #define COMMON_KEYS                                                                                \
 	"mode = quic\nendpoint=:443\nalpn\t=\tpostgres  \n  cert = /c d/e=f#.pem # comment\n"      \
 	"key=/k\nlinger=0s\nidle-timeout=5m\nhandshake-timeout=500ms\nkeep-alive=20s\n"            \
-	"congestion=bbr\nearly-data=no\n"
+	"congestion=bbr\nearly-data=no\nmigration=no\n"
+
+static void test_prefer(void **state)
+{
+	struct qs_policy *policy =
+		parse("[defaults]\non-bad-certificate=tcp\nretry-after=3m\n"
+		      "[connect 192.0.2.1 80]\nmode=prefer\nhead-start=0s\n"
+		      "[connect 192.0.2.2 80]\nmode=prefer\non-bad-certificate=fail\n"
+		      "[connect 192.0.2.3 80]\nmode=quic\n"
+		      "[listen * 80]\nmode=prefer\ncert=/c\nkey=/k\n");
+	const struct qs_rule *r = policy->rules;
+
+	(void)state;
+	assert_int_equal(r[0].mode, QS_MODE_PREFER);
+	assert_int_equal(r[0].head_start_ns, 0);
+	assert_int_equal(r[0].retry_after_ns, 180 * SECOND);
+	assert_true(r[0].plain_on_bad_certificate);
+	assert_int_equal(r[1].head_start_ns, SECOND / 5);
+	assert_false(r[1].plain_on_bad_certificate);
+	assert_true(qs_rule_maps(&r[0]) && qs_rule_maps(&r[2]));
+	assert_int_equal(r[3].mode, QS_MODE_PREFER);
+	assert_false(r[3].plain_on_bad_certificate);
+	assert_false(qs_rule_maps(NULL));
+	assert_true(policy->has_names);
+	qs_policy_free(policy);
+}
 
 static void test_every_key(void **state)
 {
@@ -120,7 +157,8 @@ static void test_every_key(void **state)
 	/* in their own sections */
 	policy = parse("[connect * *]\n" COMMON_KEYS
 		       "server-name=DB.example.com\nca=/ca\nconnections=64\nstreams=shared\n"
-		       "[listen * *]\n" COMMON_KEYS "client-ca=/clients\n");
+		       "[listen * *]\n" COMMON_KEYS "client-ca=/clients\nworkers=16\n"
+		       "steering=hash\nudp-owner=33\nhost-id=65535\ncid-key=/cid\n");
 	assert_int_equal(policy->n_rules, 2);
 	assert_all_keys(&policy->rules[0]);
 	assert_all_keys(&policy->rules[1]);
@@ -130,11 +168,18 @@ static void test_every_key(void **state)
 	policy =
 		parse("[defaults]\r\n" COMMON_KEYS
 		      "server-name=db.example.com\r\nca=/ca\r\nconnections=64\r\nstreams=shared\r\n"
-		      "client-ca=/clients\r\nengine=thread\r\n\r\n[connect * *]\r\n[listen * *]");
+		      "client-ca=/clients\r\nworkers=16\r\nsteering=hash\r\nudp-owner=33\r\nhost-id=65535\r\ncid-key=/cid\r\nengine=thread\r\n\r\n[connect * *]\r\n[listen * *]");
 	assert_int_equal(policy->n_rules, 2);
 	assert_int_equal(policy->placement, QS_PLACEMENT_THREAD);
 	assert_all_keys(&policy->rules[0]);
 	assert_all_keys(&policy->rules[1]);
+	qs_policy_free(policy);
+	/* a server has several names, and none of those that clients ask for */
+	policy = parse("[defaults]\nmode=quic\nserver-name=c.test\ncert=/c\nkey=/k\n"
+		       "[listen * 1]\nserver-name = WWW.a.test ,*.b.test\t c.test\n[listen * 2]\n");
+	assert_string_equal(policy->rules[0].server_names, "www.a.test *.b.test c.test");
+	assert_null(policy->rules[0].server_name);
+	assert_null(policy->rules[1].server_names);
 	qs_policy_free(policy);
 	/* a section overrules [defaults] */
 	policy = parse("[defaults]\nmode=quic\nalpn=a\nconnections=4\nendpoint=192.0.2.1:1\nca=/a\n"
@@ -313,6 +358,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty),	  cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_prefer),
 		cmocka_unit_test(test_every_key), cmocka_unit_test(test_durations),
 		cmocka_unit_test(test_endpoints), cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_has_names),

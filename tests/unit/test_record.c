@@ -96,7 +96,7 @@ static void channels(void **state)
 
 		for (socklen_t cut = 0; cut < len; cut++)
 			assert_int_equal(qs_control_address_id(&un, cut, &id), -EINVAL);
-		un.sun_path[len - NAME] = '\0';
+		((char *)&un)[len] = '\0';
 		assert_int_equal(qs_control_address_id(&un, len + 1, &id), -EINVAL);
 		assert_int_equal(qs_control_address_id(&un, sizeof(un) + 1, &id), -EINVAL);
 		for (size_t at = 0; at < len - NAME; at++) {

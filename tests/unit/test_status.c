@@ -73,6 +73,8 @@ static void refuses_a_wrong_head(void **state)
 	WITH(head.n_connections = UINT32_MAX, -EPROTO);
 	WITH(head.n_streams = QS_STATUS_ENTRIES_MAX + 1, -EPROTO);
 	WITH(head.n_listeners = UINT32_MAX, -EPROTO);
+	WITH(head.n_verdicts = QS_VERDICTS_MAX + 1, -EPROTO);
+	WITH(head.n_failures = QS_FAILURES_MAX + 1, -EPROTO);
 	/* Within the bound, but nothing comes: no memory for it either. */
 	WITH(head.n_connections = QS_STATUS_ENTRIES_MAX, -EPROTO);
 #undef WITH
@@ -84,6 +86,8 @@ static void refuses_wrong_entries(void **state)
 	struct qs_status_connection c;
 	struct qs_status_stream s;
 	struct qs_status_listener l;
+	struct qs_status_verdict v;
+	struct qs_status_failure f;
 	struct answer a;
 
 	(void)state;
@@ -103,7 +107,14 @@ static void refuses_wrong_entries(void **state)
 	WITH(connection, c, c.server = 2);
 	WITH(stream, s, s.state = QS_SLOT_ENDED + 1);
 	WITH(stream, s, s.remote.family = 77);
+	WITH(stream, s, s.reason = QS_REASON_MAX);
 	WITH(listener, l, l.address.family = 1);
+	WITH(verdict, v, v.reason = QS_REASON_MAX);
+	WITH(verdict, v, v.cause = UINT32_MAX);
+	WITH(verdict, v, v.server = 2);
+	WITH(verdict, v, v.remote.family = 1);
+	WITH(failure, f, f.reason = QS_REASON_MAX);
+	WITH(failure, f, f.destination.family = 1);
 #undef WITH
 }
 

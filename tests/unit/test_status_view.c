@@ -93,12 +93,26 @@ static void json_keeps_its_keys_and_order(void **state)
 		"uid",
 		"program",
 		"placement",
+		"worker",
 		"version",
 		"policy",
 		"uptime_ms",
 		"totals",
 		"streams_opened",
 		"options_ignored",
+		"rings",
+		"ring_calls_made",
+		"ring_calls_refused",
+		"tcp",
+		"refused",
+		"unreachable",
+		"timeout",
+		"no-alpn",
+		"certificate",
+		"no-stream",
+		"failed",
+		"remembered",
+		"client",
 		"connections",
 		"id",
 		"role",
@@ -115,6 +129,7 @@ static void json_keeps_its_keys_and_order(void **state)
 		"lost_packets",
 		"received_packets",
 		"path_mtu",
+		"path_changes",
 		"streams",
 		"bytes_sent",
 		"bytes_received",
@@ -132,6 +147,8 @@ static void json_keeps_its_keys_and_order(void **state)
 		"received",
 		"age_ms",
 		"rule",
+		"verdict",
+		"reason",
 		"listeners",
 		"address",
 		"endpoint",
@@ -141,6 +158,24 @@ static void json_keeps_its_keys_and_order(void **state)
 		"accepted",
 		"refused",
 		"rule",
+		"accepted_tcp",
+		"verdicts",
+		"age_ms",
+		"role",
+		"pid",
+		"program",
+		"remote",
+		"verdict",
+		"reason",
+		"cause",
+		"retry_ms",
+		"rule",
+		"failures",
+		"destination",
+		"alpn",
+		"reason",
+		"failures",
+		"retry_ms",
 	};
 	struct qs_snapshot s;
 	struct answer a;
@@ -173,12 +208,42 @@ static void json_keeps_its_keys_and_order(void **state)
 	qs_snapshot_fini(&s);
 }
 
+/* Columns and lines of mode prefer stand there only where there is something to say. */
+static void tcp_shows_where_there_is_some(void **state)
+{
+	struct qs_snapshot s;
+	struct answer a;
+	char *text;
+
+	(void)state;
+	answer_good(&a);
+	assert_int_equal(read_answer(&a, true, 1000, &s), 0);
+	text = print_form(&s, false, false);
+	assert_non_null(strstr(text, "QUIC FAILED AT"));
+	assert_non_null(strstr(text, "remembered  timeout  20.0s  1.5s"));
+	assert_null(strstr(text, "VERDICT"));
+	free(text);
+	s.head.n_verdicts = s.head.n_failures = 0;
+	s.streams[0].reason = QS_REASON_REFUSED;
+	s.listeners[0].accepted_tcp = 7;
+	s.head.totals.tcp[QS_REASON_REFUSED] = 1;
+	s.head.totals.tcp[QS_REASON_CLIENT] = 7;
+	text = print_form(&s, false, false);
+	assert_non_null(strstr(text, "  tcp          1 refused, 7 client\n"));
+	assert_non_null(strstr(text, "tcp: refused"));
+	assert_null(strstr(text, "QUIC FAILED AT"));
+	assert_true(widest_line(text) <= QS_WIDTH);
+	free(text);
+	qs_snapshot_fini(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(texts_are_short),
 		cmocka_unit_test(tables_fit_the_screen),
 		cmocka_unit_test(json_keeps_its_keys_and_order),
+		cmocka_unit_test(tcp_shows_where_there_is_some),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

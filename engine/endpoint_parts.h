@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the endpoint share: endpoint.c, endpoint_input.c, endpoint_flight.c. */
+#ifndef QS_ENDPOINT_PARTS_H
+#define QS_ENDPOINT_PARTS_H
+
+#include "endpoint.h"
+#include "group.h"
+#include "route.h"
+
+#include <ngtcp2/ngtcp2.h>
+
+/*
+ * A datagram with a long header for none of our connections. Returns the listener of ours that
+ * shall accept it now; NULL: it was held, handed on, refused, or dropped.
+ */
+struct qs_listener *qs_endpoint_first_flight(struct qs_endpoint *endpoint,
+					     const struct qs_udp_train *train, uint32_t hash);
+/* A datagram of a first flight for a listener of ours: makes the connection if there is none yet. */
+void qs_endpoint_take_flight(struct qs_endpoint *endpoint, const struct qs_listener *listener,
+			     const struct qs_udp_train *train);
+/* CONNECTION_CLOSE to the first flight of a client with these IDs; so many a second. */
+void qs_endpoint_refuse(struct qs_endpoint *endpoint, const struct qs_udp_train *to,
+			uint32_t version, const ngtcp2_cid *scid, const ngtcp2_cid *dcid,
+			uint64_t code);
+void qs_endpoint_sweep_flights(struct qs_endpoint *endpoint);
+uint32_t qs_endpoint_hash(const uint8_t *dcid, size_t len);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* How a datagram finds its member: by the program in the kernel, or by hash and hand-off. */
+#include "ladder.h"
+
+#include "endpoint.h"
+#include "group.h"
+#include "log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#ifdef QS_HAVE_STEER
+#include "bpf/loader.h"
+
+static bool is_wanted(const struct qs_endpoint *endpoint)
+{
+	return endpoint->steering == QS_STEERING_AUTO || endpoint->steering == QS_STEERING_EBPF;
+}
+
+/* A filter may kill for a system call that the app has no use for; in a thread it is the app's. */
+static bool is_allowed(void)
+{
+	return prctl(PR_GET_SECCOMP) == 0;
+}
+
+static void claim(struct qs_endpoint *endpoint)
+{
+	struct qs_ladder *ladder = &endpoint->ladder;
+	struct qs_steer_member want = {.slot = endpoint->member->slot,
+				       .generation = endpoint->member->generation};
+	int rv = qs_steer_claim_at(ladder->steer, endpoint->udp.fd, &want);
+
+	if (rv < 0) {
+		qs_log("UDP port %u: no slot in the steering program: %s", endpoint->udp.port,
+		       strerrorname_np(-rv));
+		qs_steer_free(ladder->steer);
+		ladder->steer = NULL;
+		return;
+	}
+	qs_log("UDP port %u: slot %u is steered", endpoint->udp.port, want.slot);
+	qs_ladder_update(endpoint);
+}
+
+/* What is pinned for this address, or a program of our own; attached. */
+static int open_program(struct qs_endpoint *endpoint, struct qs_steer **out)
+{
+	char dir[QS_STEER_PATH_MAX];
+	int rv;
+
+	qs_steer_path(endpoint->address.family, endpoint->address.ip, endpoint->address.port, dir);
+	rv = qs_steer_open(out, dir, false);
+	if (rv == 0 && qs_steer_host(*out) != 0)
+		rv = -EPROTO;
+	if (rv == -ENOENT)
+		rv = qs_steer_load(out, 0);
+	if (rv == 0)
+		rv = qs_steer_attach(*out, endpoint->udp.fd);
+	if (rv < 0) {
+		qs_log("UDP port %u: no steering program: %s", endpoint->udp.port,
+		       strerrorname_np(-rv));
+		qs_steer_free(*out);
+		*out = NULL;
+	}
+	return rv;
+}
+
+/* Loads it for all. */
+static void try_load(struct qs_endpoint *endpoint)
+{
+	struct qs_ladder *ladder = &endpoint->ladder;
+	struct qs_link *link;
+	int fds[QS_LADDER_FDS];
+
+	if (ladder->steer != NULL || ladder->tried || !is_wanted(endpoint) || !is_allowed())
+		return;
+	ladder->tried = true;
+	if (open_program(endpoint, &ladder->steer) < 0)
+		return;
+	claim(endpoint);
+	if (ladder->steer == NULL)
+		return;
+	qs_steer_fds(ladder->steer, fds);
+	TAILQ_FOREACH(link, &endpoint->member->links, link)
+	{
+		if (link->known && link->bound_ns != 0 &&
+		    qs_addr_equal(&link->peer.endpoint, &endpoint->address))
+			qs_link_send_fds(link, fds, QS_LADDER_FDS);
+	}
+}
+
+void qs_ladder_bound(struct qs_endpoint *endpoint, struct qs_link *newcomer)
+{
+	struct qs_ladder *ladder = &endpoint->ladder;
+	int fds[QS_LADDER_FDS];
+	bool had = ladder->steer != NULL;
+
+	if (!qs_member_is_eldest(endpoint->member, newcomer))
+		return;
+	try_load(endpoint);
+	if (ladder->steer != NULL && had) {
+		qs_steer_fds(ladder->steer, fds);
+		qs_link_send_fds(newcomer, fds, QS_LADDER_FDS);
+	} else if (ladder->steer == NULL) {
+		qs_link_send_fds(newcomer, NULL, 0);
+	}
+}
+
+void qs_ladder_take(struct qs_endpoint *endpoint, const int *fds, unsigned n)
+{
+	struct qs_ladder *ladder = &endpoint->ladder;
+	int rv = 0;
+
+	if (n == QS_LADDER_FDS && ladder->steer == NULL && endpoint->udp.fd >= 0 &&
+	    is_wanted(endpoint) && is_allowed()) {
+		rv = qs_steer_adopt(&ladder->steer, fds);
+		if (rv == 0 && qs_steer_host(ladder->steer) == 0)
+			claim(endpoint);
+		return;
+	}
+	for (unsigned i = 0; i < n; i++)
+		close(fds[i]);
+	if (n == 0)
+		try_load(endpoint);
+}
+
+void qs_ladder_update(struct qs_endpoint *endpoint)
+{
+	struct qs_steer_member member = {.slot = endpoint->member->slot,
+					 .generation = endpoint->member->generation};
+
+	if (endpoint->ladder.steer != NULL)
+		qs_steer_set(endpoint->ladder.steer, &member,
+			     endpoint->n_listeners > 0 ? QS_STEER_ACCEPTING : QS_STEER_DRAINING);
+}
+
+void qs_ladder_mend(struct qs_endpoint *endpoint)
+{
+	if (endpoint->ladder.steer != NULL)
+		qs_steer_settle(endpoint->ladder.steer);
+}
+
+void qs_ladder_leave(struct qs_endpoint *endpoint)
+{
+	struct qs_steer_member member = {.slot = endpoint->member->slot,
+					 .generation = endpoint->member->generation};
+
+	if (endpoint->ladder.steer == NULL)
+		return;
+	qs_steer_release(endpoint->ladder.steer, &member);
+	qs_steer_free(endpoint->ladder.steer);
+	endpoint->ladder.steer = NULL;
+}
+
+#else /* built without clang, bpftool or libbpf */
+
+void qs_ladder_bound(struct qs_endpoint *endpoint, struct qs_link *newcomer)
+{
+	if (qs_member_is_eldest(endpoint->member, newcomer))
+		qs_link_send_fds(newcomer, NULL, 0);
+}
+
+void qs_ladder_take(struct qs_endpoint *endpoint, const int *fds, unsigned n)
+{
+	(void)endpoint;
+	for (unsigned i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+void qs_ladder_update(struct qs_endpoint *endpoint)
+{
+	(void)endpoint;
+}
+
+void qs_ladder_mend(struct qs_endpoint *endpoint)
+{
+	(void)endpoint;
+}
+
+void qs_ladder_leave(struct qs_endpoint *endpoint)
+{
+	(void)endpoint;
+}
+
+#endif
+
+enum qs_rung qs_ladder_rung(const struct qs_endpoint *endpoint)
+{
+	if (!qs_member_has_twin(endpoint->member))
+		return QS_RUNG_ALONE;
+	return endpoint->ladder.steer != NULL ? QS_RUNG_EBPF : QS_RUNG_HASH;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/* One attempt to connect by the engine: its beginning, and the wait for its end. */
+#include "attempt.h"
+
+#include "ask.h"
+#include "connect.h"
+#include "option.h"
+#include "pages.h"
+#include "raw.h"
+#include "real.h"
+#include "sock.h"
+#include "state.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/time.h>
+
+/*
+ * Theory (see control.h for the protocol). Everything up to dup3() uses raw system calls: no
+ * cancellation point, so nothing leaks, and errno is set at the end. If anything fails before
+ * dup3() the app's socket is as it was; in mode prefer it is then connected as without us, where
+ * the cause is that there is no engine. The wait is the kernel's own: send() of the filler byte
+ * sleeps, is interrupted and times out as a TCP connect does; in mode prefer recv() from a
+ * socketpair does, since the app's own TCP socket may come back by it.
+ */
+
+#define ATTEMPTS 3 /* an engine that is just ending takes the connect and drops it */
+#define CROWD_MS 2000
+#define CROWD_PAUSE_MS 2
+#define SNDBUF_USUAL 212992 /* the kernel's default */
+
+static int fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+/* The attempt has ended, or the engine with it: what connect() gives. errno was `saved`. */
+static int end_of(int fd, int saved)
+{
+	struct qs_mark mark = {0};
+	int error = qs_connect_error(fd, &mark);
+
+	if (error) {
+		mark.error = QS_TOLD_OPEN;
+		qs_sock_set_mark(fd, &mark);
+		return fail(error);
+	}
+	/* Another thread that waited was told the errno, or has begun another attempt. */
+	if (mark.state == QS_MARK_FAILED || mark.state == QS_MARK_CONNECTING)
+		return fail(ECONNABORTED);
+	/* Connected, even if it is over by now: the first read tells. */
+	if (qs_sock_mark(fd, &mark) && mark.state == QS_MARK_OPEN && !mark.error) {
+		mark.error = QS_TOLD_OPEN;
+		qs_sock_set_mark(fd, &mark);
+	}
+	errno = saved;
+	return 0;
+}
+
+int qs_attempt_wait(int fd, bool again)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {.header = {.cmsg_level = SOL_SOCKET,
+				.cmsg_type = SCM_RIGHTS,
+				.cmsg_len = CMSG_LEN(sizeof(int))}};
+	char filler = 0;
+	struct iovec iov = {.iov_base = &filler, .iov_len = 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = &control,
+			     .msg_controllen = sizeof(control)};
+	int saved = errno;
+
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	if (qs_real.sendmsg(fd, &msg, MSG_NOSIGNAL) < 0) {
+		if (errno == EAGAIN)
+			return fail(again ? EALREADY : EINPROGRESS);
+		if (errno != EPIPE && errno != ECONNRESET)
+			return -1;
+	}
+	return end_of(fd, saved);
+}
+
+/*
+ * The header goes out. Blocking: the least SO_SNDBUF, which the header fills. Non-blocking: the
+ * final one, and filler enough that a quarter of it stays in use until the engine reads (control.h
+ * says why). Returns 0 or -errno.
+ */
+static int send_header(int fresh, struct qs_connect_req *req, const int extra[2])
+{
+	static const uint8_t zeros[65536];
+	int fds[QS_ASK_FDS_MAX] = {fresh, extra[0], extra[1]}, size = 1;
+	unsigned n_fds = extra[0] < 0 ? 1 : extra[1] < 0 ? 2 : 3;
+	long rc;
+
+	req->total = sizeof(*req);
+	if (!(req->flags & QS_CONNECT_BLOCKING)) {
+		size = (int)(req->sndbuf / 2); /* the kernel doubles it */
+		req->total += req->sndbuf / 4;
+	}
+	qs_sys_setsockopt(fresh, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	/* The kernel bounds the descriptors that a user has in flight: the engine takes them from there soon. */
+	for (unsigned waited = 0;; waited += CROWD_PAUSE_MS) {
+		rc = qs_ask_send(fresh, req, sizeof(*req), fds, n_fds, MSG_DONTWAIT);
+		if (rc != -ETOOMANYREFS || waited >= CROWD_MS)
+			break;
+		qs_sys_pause_ms(CROWD_PAUSE_MS);
+	}
+	for (uint32_t left = req->total - sizeof(*req); rc >= 0 && left > 0; left -= (uint32_t)rc)
+		rc = qs_ask_send(fresh, zeros, left < sizeof(zeros) ? left : sizeof(zeros), NULL, 0,
+				 MSG_DONTWAIT);
+	return rc < 0 ? (int)rc : 0;
+}
+
+/* The new socket, connected to the engine and full. `extra` goes along (mode prefer). Returns it or
+ * -errno. */
+static int make_socket(int fd, int flags, struct qs_connect_req *req, const int extra[2])
+{
+	static const struct qs_mark mark_v4 = {.state = QS_MARK_CONNECTING};
+	static const struct qs_mark mark_v6 = {.state = QS_MARK_CONNECTING, .v6 = true};
+	int rc = -ECONNREFUSED;
+
+	for (unsigned tries = 0; tries < ATTEMPTS; tries++) {
+		int fresh = qs_sys_socket(
+			AF_UNIX,
+			SOCK_STREAM | SOCK_CLOEXEC | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
+
+		if (fresh < 0)
+			return fresh;
+		qs_sock_set_mark(fresh, req->v6 ? &mark_v6 : &mark_v4);
+		rc = qs_ask_connect(fresh, QS_CHANNEL_STREAM, true);
+		if (rc == 0) {
+			qs_option_copy(fd, fresh, false);
+			rc = send_header(fresh, req, extra);
+		}
+		if (rc == 0)
+			return fresh;
+		qs_sys_close(fresh);
+		if (rc != -EPIPE && rc != -ECONNRESET)
+			break;
+	}
+	return rc == -EAGAIN || rc == -ETOOMANYREFS ? -ENOBUFS : rc;
+}
+
+static void fill_request(int fd, struct qs_connect_req *req, const struct qs_target *target)
+{
+	socklen_t len = sizeof(req->device);
+
+	req->magic = QS_CONNECT_MAGIC;
+	req->version = QS_PROTOCOL_VERSION;
+	memcpy(req->token, qs_state.identity.token, sizeof(req->token));
+	req->dest = target->dest;
+	req->n_names = (uint16_t)target->n_names;
+	req->sndbuf = qs_option_sndbuf(fd);
+	if (!req->sndbuf)
+		req->sndbuf = SNDBUF_USUAL;
+	qs_option_collect(fd, &req->options);
+	qs_option_route(fd, &req->mark, req->device, len);
+}
+
+static void close_verdict(void *verdict)
+{
+	qs_sys_close(*(int *)verdict);
+}
+
+/* As recvmsg(), a cancellation point that leaves nothing behind. */
+static ssize_t receive_verdict(int verdict, struct msghdr *msg)
+{
+	ssize_t n;
+
+	pthread_cleanup_push(close_verdict, &verdict);
+	n = qs_real.recvmsg(verdict, msg, MSG_CMSG_CLOEXEC);
+	pthread_cleanup_pop(0);
+	return n;
+}
+
+/*
+ * Mode prefer, blocking: waits for the verdict, and closes `verdict`. If TCP has won, the app's own
+ * socket comes back and takes its old place. After a signal or SO_SNDTIMEO the attempt goes on
+ * without us: once reading is shut down the engine can send no socket any more, so one that it has
+ * sent before is still taken.
+ */
+static int wait_for_verdict(int fd, int verdict)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	char byte;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = &control,
+			     .msg_controllen = sizeof(control)};
+	struct timeval limit;
+	socklen_t len = sizeof(limit);
+	int saved = errno, error = 0, tcp;
+	ssize_t n;
+
+	if (qs_sys_getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, &len) == 0)
+		qs_sys_setsockopt(verdict, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	n = receive_verdict(verdict, &msg);
+	if (n < 0) {
+		error = errno == EAGAIN ? EINPROGRESS : errno;
+		qs_raw(SYS_shutdown, verdict, SHUT_RD, 0, 0);
+		n = qs_sys_recvmsg(verdict, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	}
+	if (n == 1) /* the engine closes its copies, and then its end */
+		while (qs_sys_recvmsg(verdict, &(struct msghdr){.msg_iov = &iov, .msg_iovlen = 1},
+				      0) == -EINTR)
+			;
+	qs_sys_close(verdict);
+	if (n != 1 && error)
+		return fail(error);
+	if (n != 1)
+		return end_of(fd, saved);
+	if (control.header.cmsg_len != CMSG_LEN(sizeof(int)))
+		return fail(ENOBUFS); /* no descriptor was free for it */
+	memcpy(&tcp, CMSG_DATA(&control.header), sizeof(tcp));
+	if (qs_sock_replace(fd, tcp) < 0)
+		return fail(ENOBUFS);
+	errno = saved;
+	return 0;
+}
+
+/* There is no engine, and none can be had. */
+static bool is_without_engine(int rc)
+{
+	return rc == -ECONNREFUSED || rc == -EPIPE || rc == -ECONNRESET || rc == -EPERM ||
+	       rc == -EAFNOSUPPORT || rc == -ENOSYS;
+}
+
+static int give_up(int rc)
+{
+	if (rc == -EPERM || rc == -EACCES || rc == -EAFNOSUPPORT || rc == -ENOSYS) {
+		qs_complain(
+			"%1",
+			"connect: the program may have no AF_UNIX socket, which the engine needs",
+			"");
+		return fail(EACCES);
+	}
+	if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM)
+		return fail(ENOBUFS);
+	if (rc == -EPIPE || rc == -ECONNRESET) {
+		qs_complain("%1", "the engine ended while a connection was made", "");
+		return fail(ECONNREFUSED);
+	}
+	return fail(-rc);
+}
+
+int qs_attempt_start(int fd, const struct sockaddr *addr, socklen_t len,
+		     const struct qs_target *target, struct qs_connect_req *req)
+{
+	bool prefer = target->rule->mode == QS_MODE_PREFER;
+	struct sockaddr_storage source;
+	socklen_t source_len = sizeof(source);
+	int flags = qs_sys_fcntl(fd, F_GETFL, 0), verdict[2] = {-1, -1}, rc;
+
+	if (flags < 0 || qs_sys_getsockname(fd, &source, &source_len) < 0 ||
+	    source.ss_family != target->addr.ss_family)
+		return qs_real.connect(fd, addr, len); /* will fail as it must */
+	req->v6 = source.ss_family == AF_INET6;
+	fill_request(fd, req, target);
+	if (!(flags & O_NONBLOCK))
+		req->flags |= QS_CONNECT_BLOCKING;
+	if (qs_addr_from_sockaddr(&req->source, (struct sockaddr *)&source, source_len) == 0 &&
+	    !qs_sock_is_bound(&req->source))
+		memset(&req->source, 0, sizeof(req->source));
+	qs_target_unmap(&req->source);
+	req->options.bound = req->source;
+	if ((flags & O_NONBLOCK) && (rc = qs_target_route(target, req)) < 0)
+		return fail(-rc);
+	qs_state_activate();
+	/* Without a pair (no descriptors) the engine relays where it would give the socket back. */
+	if (prefer && !(flags & O_NONBLOCK) &&
+	    qs_raw(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, verdict) < 0)
+		verdict[0] = verdict[1] = -1;
+	rc = make_socket(fd, flags, req, (int[2]){prefer ? fd : -1, verdict[1]});
+	if (verdict[1] >= 0)
+		qs_sys_close(verdict[1]);
+	if (rc >= 0)
+		rc = qs_sock_replace(fd, rc);
+	if (rc < 0 && verdict[0] >= 0)
+		qs_sys_close(verdict[0]);
+	if (prefer && is_without_engine(rc)) /* what is wrong has been said */
+		return qs_real.connect(fd, addr, len);
+	if (rc < 0)
+		return give_up(rc);
+	qs_pages_prepare();
+	if (flags & O_NONBLOCK)
+		return fail(EINPROGRESS);
+	return verdict[0] >= 0 ? wait_for_verdict(fd, verdict[0]) : qs_attempt_wait(fd, false);
+}

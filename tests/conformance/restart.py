@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""A server is replaced while a client opens 200 connections a second: none is refused, none is reset."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import kit
+
+APP = os.path.join(kit.HERE, "share_app.py")
+RATE = 200
+folder = kit.begin("restart")
+port = kit.free_port()
+
+
+def write(name, text):
+    path = os.path.join(folder, name)
+    with open(path, "w") as f:
+        f.write(text)
+    os.chmod(path, 0o644)
+    return path
+
+
+def policies(steering, streams):
+    defaults = f"[defaults]\nmode = quic\nengine = {kit.PLACEMENT}\n"
+    server = write(f"server-{steering}", defaults + f"[listen * *]\nsteering = {steering}\ncert = {folder}/pki/server.pem\n"
+                   f"key = {folder}/pki/server.key\n")
+    client = write(f"client-{streams}", defaults + f"[connect * *]\nca = {folder}/pki/ca.pem\n"
+                   f"server-name = localhost\nstreams = {streams}\n")
+    return server, client
+
+
+def spawn(rules, args):
+    p = subprocess.Popen(args, env=kit.environment(rules, kit.new_engine()), text=True, stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    kit.children.append(p)
+    return p
+
+
+def app(rules, *args):
+    return spawn(rules, [kit.PYTHON, APP, *map(str, args)])
+
+
+def restart(steering, streams):
+    what = f"{steering}, streams = {streams}"
+    server, client = policies(steering, streams)
+    old = app(server, "serve", "127.0.0.1", port, "old", "reuseport")
+    kit.check(f"{what}: a server listens", old.stdout.readline() == "ready\n")
+    held = app(client, "hold", "127.0.0.1", port)
+    kit.check(f"{what}: a connection that stays", held.stdout.readline() == "old\n")
+    storm = app(client, "storm", "127.0.0.1", port, RATE)
+    storm.stdout.readline()
+    new = app(server, "serve", "127.0.0.1", port, "new", "reuseport")
+    kit.check(f"{what}: its successor listens", new.stdout.readline() == "ready\n")
+    old.send_signal(signal.SIGTERM)
+    probe_env = kit.environment(client, kit.new_engine())
+
+    def only_new():
+        answer = subprocess.run([kit.PYTHON, APP, "ask", "127.0.0.1", str(port)], env=probe_env, check=False,
+                                stdout=subprocess.PIPE, timeout=30)
+        return answer.stdout == b"new\n"
+
+    kit.check(f"{what}: the successor takes over", kit.until(only_new, 20))
+    storm.send_signal(signal.SIGTERM)
+    ends = json.loads(storm.stdout.readline())
+    kit.check(f"{what}: no connection is refused or reset", set(ends) <= {"old", "new"} and ends.get("new", 0) > 0,
+              ends)
+    held.stdin.write("again\n")
+    held.stdin.flush()
+    kit.check(f"{what}: the old connection goes on", held.stdout.readline() == "ok\n")
+    for p in (held, storm):
+        p.stdin.close()
+        p.wait(20)
+    if kit.PLACEMENT == "process":
+        kit.check(f"{what}: the old server ends with it", old.wait(20) == 0)
+    for p in (old, new):
+        p.kill()
+        p.wait()
+        kit.children.remove(p)
+    print(f"     {ends}")
+
+
+NGINX = """
+{user}
+env LD_PRELOAD; env QUICSHIM_POLICY; env QUICSHIM_ENGINE; env QUICSHIM_LOG;
+worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/nginx.log warn;
+events {{ worker_connections 1024; }}
+http {{ access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
+uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+server {{ listen 127.0.0.1:{port}; location / {{ return 200 "hello\\n"; }} }} }}
+"""
+HAPROXY = """
+global
+    pidfile {folder}/haproxy.pid
+    stats socket {folder}/haproxy.sock level admin expose-fd listeners
+defaults
+    mode http
+    timeout client 10s
+    timeout connect 10s
+    timeout server 10s
+frontend f
+    bind 127.0.0.1:{port}
+    http-request return status 200 content-type text/plain string "hello\\n"
+"""
+
+
+def pid_in(path):
+    try:
+        with open(path) as f:
+            return int(f.read())
+    except (OSError, ValueError):
+        return None
+
+
+def workers_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return [int(w) for w in f.read().split()]
+
+
+def settled(master, before):
+    """The workers are others, and the old ones are gone."""
+    now = workers_of(master)
+    return len(now) >= 2 and not set(now) & set(before)
+
+
+def storm_over(what, storm, resets=0):
+    """`resets`: so many at most, where a listener closes with connections in its queue, which are reset, as on TCP."""
+    storm.send_signal(signal.SIGTERM)
+    ends = json.loads(storm.stdout.readline())
+    if ends.get("ECONNRESET", 0) <= resets:
+        ends.pop("ECONNRESET", None)
+    kit.check(f"{what}: every request was answered", len(ends) == 1 and next(iter(ends)).endswith(" 200 OK"), ends)
+    storm.wait(20)
+    kit.children.remove(storm)
+
+
+def begin_storm(client):
+    storm = app(client, "storm", "127.0.0.1", port, RATE, "http")
+    storm.stdout.readline()
+    time.sleep(0.2)  # some are on their way
+    return storm
+
+
+def answers(client):
+    probe = subprocess.run([kit.PYTHON, APP, "ask", "127.0.0.1", str(port)], check=False, timeout=30,
+                           env=kit.environment(client, kit.new_engine()), stdout=subprocess.PIPE)
+    return b"ECONNREFUSED" not in probe.stdout
+
+
+def nginx():
+    """Reload thrice, then a new binary in the place of the old one."""
+    if not shutil.which("nginx"):
+        print("skip nginx: it is not installed")
+        return
+    server, client = policies("auto", "shared")
+    config = write("nginx.conf", NGINX.format(folder=folder, port=port, user="user root;" if os.geteuid() == 0 else ""))
+    begun = spawn(server, [shutil.which("nginx"), "-e", f"{folder}/nginx.log", "-c", config])
+    kit.check("nginx: it listens", kit.until(lambda: begun.poll() == 0 and pid_in(f"{folder}/nginx.pid")))
+    kit.children.remove(begun)
+    master = upgraded = pid_in(f"{folder}/nginx.pid")
+    try:
+        storm = begin_storm(client)
+        for _ in range(3):
+            before = workers_of(master)
+            os.kill(master, signal.SIGHUP)
+            kit.check("nginx: a reload is done", kit.until(lambda: settled(master, before), 30))
+        storm_over("nginx, reload", storm)
+        storm = begin_storm(client)
+        os.kill(master, signal.SIGUSR2)
+        kit.check("nginx: a new binary starts",
+                  kit.until(lambda: pid_in(f"{folder}/nginx.pid") not in (None, master), 30))
+        upgraded = pid_in(f"{folder}/nginx.pid")
+        kit.until(lambda: len(workers_of(upgraded)) == 2, 30)
+        os.kill(master, signal.SIGQUIT)
+        kit.check("nginx: the old binary ends", kit.until(lambda: not os.path.exists(f"/proc/{master}/task"), 30))
+        storm_over("nginx, binary upgrade", storm)
+        kit.check("nginx: the new binary serves", answers(client))
+    finally:
+        for pid in {master, upgraded}:
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except OSError:
+                pass
+
+
+def haproxy():
+    if not shutil.which("haproxy"):
+        print("skip haproxy: it is not installed")
+        return
+    server, client = policies("auto", "shared")
+    config = write("haproxy.cfg", HAPROXY.format(folder=folder, port=port))
+    old = spawn(server, ["haproxy", "-db", "-f", config])
+    kit.check("haproxy: it listens", kit.until(lambda: answers(client)))
+    storm = begin_storm(client)
+    new = spawn(server, ["haproxy", "-db", "-f", config, "-sf", str(old.pid)])
+    kit.check("haproxy: the old one ends", old.wait(30) is not None)
+    kit.check("haproxy: the new one goes on", answers(client))
+    # Without -x haproxy closes its listener, and does not accept what is in the queue.
+    storm_over("haproxy -sf", storm, 16)
+    kit.children.remove(old)
+    new.kill()
+    new.wait()
+    kit.children.remove(new)
+
+
+nginx()
+haproxy()
+for how in ("hash", "ebpf"):
+    restart(how, "one")
+    restart(how, "shared")
+kit.finish()

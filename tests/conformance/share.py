@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: MIT
+"""Programs that know nothing of each other share a UDP port: who gets what, hand-off, restart."""
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import threading
+
+import kit
+
+APP = os.path.join(kit.HERE, "share_app.py")
+folder = kit.begin("share")
+
+
+def policy(name, text):
+    path = os.path.join(folder, name)
+    with open(path, "w") as f:
+        f.write(text)
+    os.chmod(path, 0o644)
+    return path
+
+
+def defaults(more=""):
+    return f"[defaults]\nmode = quic\nengine = {kit.PLACEMENT}\nca = {folder}/pki/ca.pem\n{more}"
+
+
+def pair(kind="server"):
+    return f"cert = {folder}/pki/{kind}.pem\nkey = {folder}/pki/{kind}.key\n"
+
+
+class App:
+    """A mapped program with an engine of its own and a pipe each way."""
+
+    def __init__(self, rules, *args):
+        env = kit.environment(rules, kit.new_engine())
+        self.p = subprocess.Popen([kit.PYTHON, APP, *map(str, args)], env=env, text=True, bufsize=1,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        kit.children.append(self.p)
+
+    def line(self, seconds=20):
+        if not select.select([self.p.stdout], [], [], seconds)[0]:
+            return "HANGS"
+        return self.p.stdout.readline().strip()
+
+    def say(self):
+        self.p.stdin.write("again\n")
+        return self.line()
+
+    def stop(self, sig=signal.SIGTERM):
+        self.p.send_signal(sig)
+
+    def end(self):
+        self.p.kill()
+        self.p.wait()
+        kit.children.remove(self.p)
+        return self.p.stderr.read().strip()
+
+
+def ask(rules, address, port):
+    app = App(rules, "ask", address, port)
+    answer = app.line()
+    app.end()
+    return answer
+
+
+class Relay:
+    """Forwards datagrams to 127.0.0.1:port; rebind() sends from another port from then on, as a NAT does."""
+
+    def __init__(self, port):
+        self.inner = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.inner.bind(("127.0.0.1", 0))
+        self.port = self.inner.getsockname()[1]
+        self.to = ("127.0.0.1", port)
+        self.client = None
+        self.outer = []
+        self.rebind()
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def rebind(self):
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind(("127.0.0.1", 0))
+        self.outer.append(s)
+
+    def run(self):
+        while True:
+            for s in select.select([self.inner, *self.outer], [], [], 1)[0]:
+                data, peer = s.recvfrom(65536)
+                try:
+                    if s is self.inner:
+                        self.client = peer
+                        self.outer[-1].sendto(data, self.to)
+                    elif self.client:
+                        self.inner.sendto(data, self.client)
+                except OSError:
+                    pass
+
+
+def members(port):
+    answer = subprocess.run([os.path.join(kit.BUILD, "bin/quicshim-status"), "--json"], check=False,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return [m for e in json.loads(answer.stdout)["engines"] for m in e["members"]
+            if m["endpoint"].endswith(f":{port}")]
+
+
+def handed(port):
+    return sum(m["handed_out"] for m in members(port))
+
+
+def test_same_pair():
+    port = kit.free_port()
+    server = policy("server", defaults() + f"[listen * *]\n{pair()}")
+    client = policy("client", defaults() + "[connect 127.0.0.1 *]\nserver-name = localhost\n")
+    one = App(server, "serve", "127.0.0.1", port, "one", "reuseport")
+    kit.check("the first of two listens", one.line() == "ready")
+    other = App(server, "serve", "127.0.0.2", port, "other", "reuseport")
+    kit.check("another address of the port is another matter", other.line() == "ready")
+    kit.check("and is reached", ask(client.replace("client", "client"), "127.0.0.1", port) == "one")
+    two = App(server, "serve", "127.0.0.1", port, "two", "reuseport")
+    kit.check("a second instance shares address, protocol and name", two.line() == "ready")
+    tags = {ask(client, "127.0.0.1", port) for _ in range(24)}
+    kit.check("both get clients", tags == {"one", "two"}, tags)
+    restart(client, server, port, one, two)
+    other.end()
+
+
+def restart(client, server, port, one, two):
+    """Connections of an instance that stops run to their end there."""
+    kept = []
+    while len({tag for _, tag in kept}) < 2 and len(kept) < 24:
+        app = App(client, "hold", "127.0.0.1", port)
+        kept.append((app, app.line()))
+    one.stop()
+    kit.check("the one that stops gets no new clients",
+              kit.until(lambda: {ask(client, "127.0.0.1", port) for _ in range(6)} == {"two"}, 20))
+    said = [app.say() for app, _ in kept]
+    kit.check("old connections of both go on", set(said) == {"ok"}, said)
+    three = App(server, "serve", "127.0.0.1", port, "three", "reuseport")
+    kit.check("a third comes", three.line() == "ready")
+    said = [app.say() for app, _ in kept]
+    kit.check("old connections live through it", set(said) == {"ok"}, said)
+    for app, _ in kept:
+        app.p.stdin.close()
+        app.p.wait(20)
+    kit.check("the one that stopped ends with its last connection", one.p.wait(20) == 0)
+    for app in (two, three):
+        app.end()
+
+
+def test_rebinding(rung, more=""):
+    """A connection whose address changes, and members that come and go, on one rung of the ladder."""
+    port = kit.free_port()
+    server = policy(f"server-{rung}", defaults() + f"[listen * *]\nsteering = {rung}\n{more}{pair()}")
+    relay = Relay(port)
+    client = policy("relayed", defaults() + f"[connect 127.0.0.1 *]\nendpoint = 127.0.0.1:{relay.port}\n"
+                    "server-name = localhost\n")
+    apps = [App(server, "serve", "127.0.0.1", port, str(i), "reuseport") for i in range(3)]
+    kit.check(f"{rung}: three share a port", [a.line() for a in apps] == ["ready"] * 3)
+    reached = kit.until(lambda: [m["steering"] for m in members(port)] == [rung] * 3, 5)
+    if rung == "ebpf" and not reached:
+        print("skip ebpf: no steering program can be loaded here")
+    else:
+        kit.check(f"{rung}: it is the rung", reached, members(port))
+    before = handed(port)
+    held = App(client, "hold", "127.0.0.1", port)
+    first = held.line()
+    said = [held.say()]
+    for _ in range(8):
+        relay.rebind()
+        said.append(held.say())
+    kit.check(f"{rung}: a connection survives rebinding", set(said) == {"ok"}, said)
+    moved = handed(port) - before
+    if rung == "hash":
+        kit.check("hash: by hand-off", moved > 0, members(port))
+    elif reached:
+        kit.check("ebpf: nothing was handed over", moved == 0, members(port))
+    come_and_go(rung, port, server, relay, held, apps, first)
+
+
+def come_and_go(rung, port, server, relay, held, apps, first):
+    """Others leave in order, one is killed, another comes: no byte of `held` is lost."""
+    kit.check(f"{rung}: it is somebody's", first in "012", first)
+    others = [a for i, a in enumerate(apps) if str(i) != first]
+    others[0].stop()
+    said = [held.say()]
+    others[1].end()
+    relay.rebind()
+    said.append(held.say())
+    late = App(server, "serve", "127.0.0.1", port, "late", "reuseport")
+    kit.check(f"{rung}: one comes late", late.line() == "ready")
+    for _ in range(4):
+        relay.rebind()
+        said.append(held.say())
+    kit.check(f"{rung}: members leave, die and come without a lost byte", set(said) == {"ok"}, said)
+    for app in (held, late, *[a for a in apps if a is not others[1]]):
+        app.end()
+
+
+def test_clash():
+    port = kit.free_port()
+    server = policy("clash", defaults() + f"[listen * *]\nendpoint = :{port}\n{pair()}")
+    one = App(server, "serve", "127.0.0.1", port, "one")
+    kit.check("one listens", one.line() == "ready")
+    two = App(server, "serve", "127.0.0.1", kit.free_port(), "two")
+    kit.check("the same protocol and name from another TCP port is EADDRINUSE", two.line() == "EADDRINUSE")
+    said = two.end()
+    kit.check("and the line says who has it", f"pid {one.p.pid} (python" in said, said)
+    kit.check("no other program can take half of the datagrams",
+              kit.until(lambda: busy(port, socket.SO_REUSEPORT)))
+    one.end()
+    kit.check("the port is free again", kit.until(lambda: not busy(port)))
+    plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    plain.bind(("127.0.0.1", port))
+    three = App(server, "serve", "127.0.0.1", port, "three")
+    kit.check("a port that another program has is EADDRINUSE", three.line(30) == "EADDRINUSE")
+    said = three.end()
+    kit.check("and the line says so", "in use by another program" in said, said)
+    plain.close()
+
+
+def test_decision():
+    """Who gets a client is decided by protocol and name, whatever socket its datagrams reach."""
+    subprocess.run([os.path.join(kit.ROOT, "tests/lib/pki.sh"), folder + "/names", "www.a.test", "x.b.test",
+                    "c.test"], check=True, stdout=subprocess.DEVNULL)
+    port = kit.free_port()
+    certs = f"cert = {folder}/names/server.pem\nkey = {folder}/names/server.key\n"
+    others = defaults(f"endpoint = :{port}\n")
+    names = {"smb": "alpn = smb\n", "a": "alpn = h3\nserver-name = www.a.test, a.test\n",
+             "b": "alpn = h3\nserver-name = *.b.test\n", "any": "alpn = h3\n", "smtp": "alpn = smtp\n"}
+    apps = {}
+    for tag, keys in names.items():
+        rules = policy(f"server-{tag}", others + f"[listen * *]\n{certs}{keys}")
+        apps[tag] = App(rules, "serve", "127.0.0.1", kit.free_port(), tag)
+        kit.check(f"{tag} listens beside the others", apps[tag].line() == "ready")
+
+    def client(alpn, name):
+        path = policy(f"client-{alpn}-{name}", f"[defaults]\nmode = quic\nengine = {kit.PLACEMENT}\n"
+                      f"ca = {folder}/names/ca.pem\n[connect 127.0.0.1 *]\nendpoint = :{port}\nalpn = {alpn}\n"
+                      f"server-name = {name}\n")
+        return ask(path, "127.0.0.1", 1)
+
+    wanted = {("smb", "localhost"): "smb", ("h3", "www.a.test"): "a", ("h3", "x.b.test"): "b",
+              ("h3", "c.test"): "any", ("smtp", "c.test"): "smtp", ("imap", "c.test"): "ECONNREFUSED"}
+    for _ in range(3):
+        for (alpn, name), tag in wanted.items():
+            got = client(alpn, name)
+            kit.check(f"{alpn} {name} goes to {tag}", got == tag, got)
+    apps.pop("any").end()
+    kit.check("a name that nobody serves is refused",
+              kit.until(lambda: client("h3", "c.test") == "ECONNREFUSED"))
+    kit.check("the others stay", client("h3", "x.b.test") == "b")
+    late = App(policy("server-late", others + f"[listen * *]\n{certs}{names['any']}"), "serve", "127.0.0.1",
+               kit.free_port(), "late")
+    kit.check("one that comes later", late.line() == "ready")
+    kit.check("is there at once", client("h3", "c.test") == "late")
+    twice = App(policy("server-twice", others + f"[listen * *]\n{certs}alpn = h3\nserver-name = c.test *.b.test\n"),
+                "serve", "127.0.0.1", kit.free_port(), "twice")
+    kit.check("a name that somebody has is EADDRINUSE", twice.line(30) == "EADDRINUSE")
+    said = twice.end()
+    kit.check("and the line says which and who",
+              f"alpn h3, server-name *.b.test is served by pid {apps['b'].p.pid} (python" in said, said)
+    kit.check("the others go on", client("h3", "x.b.test") == "b")
+    late.end()
+    for app in apps.values():
+        app.end()
+
+
+def test_one_program():
+    """Several rules of one engine on one UDP address."""
+    port = kit.free_port()
+    ports = [kit.free_port() for _ in range(3)]
+    text = defaults(f"endpoint = :{port}\n") + "".join(
+        f"[listen * {p}]\n{pair()}alpn = p{i}\n" for i, p in enumerate(ports))
+    app = App(policy("several", text), "many", "127.0.0.1", ports[0], *ports[1:])
+    kit.check("one program listens thrice on one UDP address", app.line() == "ready")
+    for i in range(3):
+        client = policy(f"several-{i}", defaults() + f"[connect 127.0.0.1 *]\nendpoint = :{port}\n"
+                        f"alpn = p{i}\nserver-name = localhost\n")
+        got = ask(client, "127.0.0.1", 1)
+        kit.check(f"protocol p{i} reaches its own listener", got == str(ports[i]), got)
+    app.end()
+
+
+def busy(port, option=None):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        if option:
+            s.setsockopt(socket.SOL_SOCKET, option, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+            return False
+        except OSError:
+            return True
+
+
+test_decision()
+test_one_program()
+test_clash()
+test_rebinding("hash")
+test_rebinding("ebpf")
+cid_key = policy("cid.key", "000102030405060708090a0b0c0d0e0f\n")
+test_rebinding("hash", f"cid-key = {cid_key}\nhost-id = 9\n")
+test_same_pair()
+kit.finish()

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Two threads wait in connect() on one socket, and it fails: one gets the errno, the other ECONNABORTED
+ * (EPIPE since Linux 6.6), and none success. */
+#include "harness.h"
+
+static int fd;
+static struct ct_addr nobody;
+static int results[2];
+
+static void *wait_for_it(void *result)
+{
+	*(int *)result = connect(fd, SA(&nobody)) < 0 ? errno : 0;
+	return NULL;
+}
+
+int main(void)
+{
+	int tries = 1;
+	pthread_t thread;
+
+	ct_init_own_net();
+	/* run-one's policy limits the handshake with this half of the network to a second. */
+	nobody = ct_addr_of("203.0.113.200", 80);
+	fd = ct_socket(AF_INET, 0);
+	MUST(setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &tries, sizeof(tries)));
+	thread = ct_thread(wait_for_it, &results[0]);
+	wait_for_it(&results[1]);
+	ct_join(thread);
+	ct_prove(fd);
+	for (int i = 0; i < 2; i++)
+		CHECK(results[i] == ETIMEDOUT || results[i] == ECONNABORTED || results[i] == EPIPE);
+	ct_note("one each %d", results[0] != results[1]);
+	TRY(close(fd));
+	return 0;
+}
