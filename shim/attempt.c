@@ -29,6 +29,7 @@
 #define CROWD_MS 2000
 #define CROWD_PAUSE_MS 2
 #define SNDBUF_USUAL 212992 /* the kernel's default */
+#define ORPHAN 1	    /* the engine died during the attempt, and may not have seen it */
 
 static int fail(int error)
 {
@@ -36,12 +37,15 @@ static int fail(int error)
 	return -1;
 }
 
-/* The attempt has ended, or the engine with it: what connect() gives. errno was `saved`. */
-static int end_of(int fd, int saved)
+/* The attempt has ended, or the engine with it: what connect() gives, or ORPHAN. errno was `saved`. */
+static int end_of(int fd, int saved, bool may_repeat)
 {
 	struct qs_mark mark = {0};
-	int error = qs_connect_error(fd, &mark);
+	int error;
 
+	if (may_repeat && qs_sock_mark(fd, &mark) && qs_connect_is_orphan(fd, &mark))
+		return ORPHAN;
+	error = qs_connect_error(fd, &mark);
 	if (error) {
 		mark.error = QS_TOLD_OPEN;
 		qs_sock_set_mark(fd, &mark);
@@ -59,7 +63,8 @@ static int end_of(int fd, int saved)
 	return 0;
 }
 
-int qs_attempt_wait(int fd, bool again)
+/* Without `may_repeat` there is no ORPHAN. `error` is that of SO_SNDTIMEO. */
+static int wait_for_end(int fd, int error, bool may_repeat)
 {
 	union {
 		struct cmsghdr header;
@@ -78,11 +83,16 @@ int qs_attempt_wait(int fd, bool again)
 	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
 	if (qs_real.sendmsg(fd, &msg, MSG_NOSIGNAL) < 0) {
 		if (errno == EAGAIN)
-			return fail(again ? EALREADY : EINPROGRESS);
+			return fail(error);
 		if (errno != EPIPE && errno != ECONNRESET)
 			return -1;
 	}
-	return end_of(fd, saved);
+	return end_of(fd, saved, may_repeat);
+}
+
+int qs_attempt_wait(int fd)
+{
+	return wait_for_end(fd, EALREADY, false);
 }
 
 /*
@@ -184,7 +194,7 @@ static ssize_t receive_verdict(int verdict, struct msghdr *msg)
  * without us: once reading is shut down the engine can send no socket any more, so one that it has
  * sent before is still taken.
  */
-static int wait_for_verdict(int fd, int verdict)
+static int wait_for_verdict(int fd, int verdict, bool may_repeat)
 {
 	union {
 		struct cmsghdr header;
@@ -217,7 +227,7 @@ static int wait_for_verdict(int fd, int verdict)
 	if (n != 1 && error)
 		return fail(error);
 	if (n != 1)
-		return end_of(fd, saved);
+		return end_of(fd, saved, may_repeat);
 	if (control.header.cmsg_len != CMSG_LEN(sizeof(int)))
 		return fail(ENOBUFS); /* no descriptor was free for it */
 	memcpy(&tcp, CMSG_DATA(&control.header), sizeof(tcp));
@@ -252,46 +262,94 @@ static int give_up(int rc)
 	return fail(-rc);
 }
 
-int qs_attempt_start(int fd, const struct sockaddr *addr, socklen_t len,
-		     const struct qs_target *target, struct qs_connect_req *req)
-{
-	bool prefer = target->rule->mode == QS_MODE_PREFER;
-	struct sockaddr_storage source;
-	socklen_t source_len = sizeof(source);
-	int flags = qs_sys_fcntl(fd, F_GETFL, 0), verdict[2] = {-1, -1}, rc;
+struct attempt {
+	int fd, flags;
+	const struct sockaddr *addr;
+	socklen_t len;
+	bool prefer, may_repeat;
+	struct qs_connect_req *req;
+	struct sockaddr_storage source; /* that the app bound, if it did */
+	socklen_t source_len;
+};
 
-	if (flags < 0 || qs_sys_getsockname(fd, &source, &source_len) < 0 ||
-	    source.ss_family != target->addr.ss_family)
-		return qs_real.connect(fd, addr, len); /* will fail as it must */
-	req->v6 = source.ss_family == AF_INET6;
-	fill_request(fd, req, target);
-	if (!(flags & O_NONBLOCK))
-		req->flags |= QS_CONNECT_BLOCKING;
-	if (qs_addr_from_sockaddr(&req->source, (struct sockaddr *)&source, source_len) == 0 &&
-	    !qs_sock_is_bound(&req->source))
-		memset(&req->source, 0, sizeof(req->source));
-	qs_target_unmap(&req->source);
-	req->options.bound = req->source;
-	if ((flags & O_NONBLOCK) && (rc = qs_target_route(target, req)) < 0)
-		return fail(-rc);
-	qs_state_activate();
+/* Puts the engine's socket in the place of the app's, and waits for the end if that one blocks. */
+static int launch(const struct attempt *at)
+{
+	int fd = at->fd, verdict[2] = {-1, -1}, rc;
+	bool blocks = !(at->flags & O_NONBLOCK);
+
 	/* Without a pair (no descriptors) the engine relays where it would give the socket back. */
-	if (prefer && !(flags & O_NONBLOCK) &&
+	if (at->prefer && blocks &&
 	    qs_raw(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, verdict) < 0)
 		verdict[0] = verdict[1] = -1;
-	rc = make_socket(fd, flags, req, (int[2]){prefer ? fd : -1, verdict[1]});
+	rc = make_socket(fd, at->flags, at->req, (int[2]){at->prefer ? fd : -1, verdict[1]});
 	if (verdict[1] >= 0)
 		qs_sys_close(verdict[1]);
 	if (rc >= 0)
 		rc = qs_sock_replace(fd, rc);
 	if (rc < 0 && verdict[0] >= 0)
 		qs_sys_close(verdict[0]);
-	if (prefer && is_without_engine(rc)) /* what is wrong has been said */
-		return qs_real.connect(fd, addr, len);
+	if (at->prefer && is_without_engine(rc)) /* what is wrong has been said */
+		return qs_real.connect(fd, at->addr, at->len);
 	if (rc < 0)
 		return give_up(rc);
 	qs_pages_prepare();
-	if (flags & O_NONBLOCK)
+	if (!blocks)
 		return fail(EINPROGRESS);
-	return verdict[0] >= 0 ? wait_for_verdict(fd, verdict[0]) : qs_attempt_wait(fd, false);
+	return verdict[0] >= 0 ? wait_for_verdict(fd, verdict[0], at->may_repeat)
+			       : wait_for_end(fd, EINPROGRESS, at->may_repeat);
+}
+
+/*
+ * The engine that had the attempt has died, with another process of ours maybe, and took connects
+ * until its last descriptor was closed. What TCP would not tell the app is not told: a TCP socket
+ * again, bound as it was, for another engine.
+ */
+static bool start_over(const struct attempt *at)
+{
+	struct qs_mark mark = {.v6 = at->req->v6};
+
+	if (qs_sock_renew(at->fd, &mark) < 0)
+		return false;
+	if (at->req->source.family)
+		qs_sys_bind(at->fd, &at->source, at->source_len);
+	return true;
+}
+
+int qs_attempt_start(int fd, const struct sockaddr *addr, socklen_t len,
+		     const struct qs_target *target, struct qs_connect_req *req)
+{
+	struct attempt at = {.fd = fd,
+			     .flags = qs_sys_fcntl(fd, F_GETFL, 0),
+			     .addr = addr,
+			     .len = len,
+			     .prefer = target->rule->mode == QS_MODE_PREFER,
+			     .req = req,
+			     .source_len = sizeof(at.source)};
+	int rc;
+
+	if (at.flags < 0 || qs_sys_getsockname(fd, &at.source, &at.source_len) < 0 ||
+	    at.source.ss_family != target->addr.ss_family)
+		return qs_real.connect(fd, addr, len); /* will fail as it must */
+	req->v6 = at.source.ss_family == AF_INET6;
+	fill_request(fd, req, target);
+	if (!(at.flags & O_NONBLOCK))
+		req->flags |= QS_CONNECT_BLOCKING;
+	if (qs_addr_from_sockaddr(&req->source, (struct sockaddr *)&at.source, at.source_len) ==
+		    0 &&
+	    !qs_sock_is_bound(&req->source))
+		memset(&req->source, 0, sizeof(req->source));
+	qs_target_unmap(&req->source);
+	req->options.bound = req->source;
+	if ((at.flags & O_NONBLOCK) && (rc = qs_target_route(target, req)) < 0)
+		return fail(-rc);
+	qs_state_activate();
+	for (unsigned tries = 1;; tries++) {
+		at.may_repeat = tries < ATTEMPTS;
+		rc = launch(&at);
+		if (rc != ORPHAN)
+			return rc;
+		if (!start_over(&at))
+			return fail(ECONNREFUSED);
+	}
 }

@@ -11,7 +11,7 @@
  */
 int qs_attempt_start(int fd, const struct sockaddr *addr, socklen_t len,
 		     const struct qs_target *target, struct qs_connect_req *req);
-/* Blocks until the attempt has ended. `again`: it is not the connect() that began it. Likewise. */
-int qs_attempt_wait(int fd, bool again);
+/* Blocks until the attempt that another connect() began has ended. Likewise. */
+int qs_attempt_wait(int fd);
 
 #endif

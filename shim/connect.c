@@ -82,20 +82,22 @@ static void complain(const struct qs_mark *mark)
 	qs_complain("connect %1: %2", text, slot.reason);
 }
 
+bool qs_connect_is_orphan(int fd, struct qs_mark *mark)
+{
+	struct pollfd p = {.fd = fd};
+	struct timespec now = {0};
+
+	return mark->state == QS_MARK_CONNECTING &&
+	       qs_raw6(SYS_ppoll, (long)&p, 1, (long)&now, 0, 8, 0) > 0 && (p.revents & POLLHUP) &&
+	       /* Closed: by an attempt that failed meanwhile, else by an engine that ended. */
+	       qs_sock_mark(fd, mark) && mark->state == QS_MARK_CONNECTING;
+}
+
 int qs_connect_error(int fd, struct qs_mark *mark)
 {
 	if (!qs_sock_mark(fd, mark))
 		return 0;
-	if (mark->state == QS_MARK_CONNECTING) {
-		struct pollfd p = {.fd = fd};
-		struct timespec now = {0};
-
-		if (qs_raw6(SYS_ppoll, (long)&p, 1, (long)&now, 0, 8, 0) <= 0 ||
-		    !(p.revents & POLLHUP))
-			return 0;
-		/* Closed: by an attempt that failed meanwhile, else by an engine that ended. */
-		if (!qs_sock_mark(fd, mark) || mark->state != QS_MARK_CONNECTING)
-			return qs_connect_error(fd, mark);
+	if (qs_connect_is_orphan(fd, mark)) {
 		mark->state = QS_MARK_FAILED;
 		mark->error = ECONNREFUSED;
 		qs_sock_set_mark(fd, mark);
@@ -133,7 +135,7 @@ static int connect_again(int fd, const struct sockaddr *addr, socklen_t len)
 	switch (mark.state) {
 	case QS_MARK_CONNECTING:
 		flags = qs_sys_fcntl(fd, F_GETFL, 0);
-		return flags & O_NONBLOCK ? fail(EALREADY) : qs_attempt_wait(fd, true);
+		return flags & O_NONBLOCK ? fail(EALREADY) : qs_attempt_wait(fd);
 	case QS_MARK_OPEN:
 		if (mark.error)
 			return fail(EISCONN);

@@ -21,5 +21,7 @@ bool qs_connect_would_map(int fd, const struct sockaddr *addr, socklen_t len);
  * what he must mend.
  */
 int qs_connect_error(int fd, struct qs_mark *mark);
+/* True if the engine of an attempt that goes on (the mark as it was read) has died. `*mark` is read again. */
+bool qs_connect_is_orphan(int fd, struct qs_mark *mark);
 
 #endif

@@ -11,7 +11,8 @@ import kit
 
 ID = os.urandom(8).hex()
 ENGINES = {"server": ID[:-1] + "1", "client": ID[:-1] + "2", "squatted": ID[:-1] + "3",
-           "old": ID[:-1] + "4", "new": ID[:-1] + "5", "talk1": ID[:-1] + "6", "talk2": ID[:-1] + "7"}
+           "old": ID[:-1] + "4", "new": ID[:-1] + "5", "talk1": ID[:-1] + "6", "talk2": ID[:-1] + "7",
+           "many": ID[:-1] + "8", "twice": ID[:-1] + "9"}
 SERVER = """
 import socket, sys
 l = socket.socket(); l.bind(("127.0.0.1", 0)); l.listen(5)
@@ -164,6 +165,53 @@ def restarted(policy):
     second.stdin.close()
 
 
+MANY = """
+import socket
+l = socket.socket(); l.bind(("127.0.0.1", 0)); l.listen(5)
+print(l.getsockname()[1], flush=True)
+kept = []
+while True:
+    kept.append(l.accept()[0])
+    kept[-1].sendall(b"one")
+"""
+TWICE = """
+import socket, sys
+first = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print(first.recv(3).decode(), flush=True)
+sys.stdin.readline()
+print("connecting", flush=True)
+second = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+print(second.recv(3).decode(), flush=True)
+"""
+
+
+def orphaned(policy):
+    """The engine dies with a connect() in its hands: of a process that was forked, say, from one that is killed."""
+    server = start("many", policy, MANY)
+    env = dict(os.environ, LD_PRELOAD=kit.SHIM, QUICSHIM_POLICY=policy,
+               QUICSHIM_ENGINE=f"{ENGINES['twice']}-{'0' * 31}1")
+    client = subprocess.Popen([kit.PYTHON, "-c", TWICE, server.stdout.readline().strip()], env=env, text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    kit.children.append(client)
+    kit.check("orphaned: the first connection", client.stdout.readline() == "one\n")
+    pid = engine_pid("twice")
+    os.kill(pid, signal.SIGSTOP)
+    client.stdin.write("\n")
+    client.stdin.flush()
+    client.stdout.readline()
+    kit.check("orphaned: the second waits", kit.until(lambda: in_sendmsg(client.pid)))
+    os.kill(pid, signal.SIGKILL)
+    said = client.stdout.readline()
+    kit.check("orphaned: another engine makes it", said == "one\n", said)
+    for child in (client, server):
+        kit.stop(child, signal.SIGKILL)
+
+
+def in_sendmsg(pid):
+    with open(f"/proc/{pid}/syscall") as f:
+        return f.read().split()[0] == "46"  # x86-64
+
+
 def main():
     folder = kit.begin("engine")
     if kit.PLACEMENT == "thread":
@@ -176,6 +224,8 @@ def main():
     killed(policy, "server")
     killed(policy, "client")
     restarted(policy)
+    if os.uname().machine == "x86_64":
+        orphaned(policy)
     if os.geteuid() == 0:
         squatted(policy)
     kit.finish()
