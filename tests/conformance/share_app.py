@@ -58,18 +58,15 @@ def serve(address, port, tag, reuseport="", user=None):
         os.setuid(user)
     threads = []
 
-    def stop(*_):
-        listener.close()
-        raise SystemExit
-
-    signal.signal(signal.SIGTERM, stop)
+    # No exception: it would lose a connection that accept() has taken from the kernel but not given out yet.
+    signal.signal(signal.SIGTERM, lambda *_: listener.close())
     print("ready", flush=True)
     try:
         while True:
             t = threading.Thread(target=echo, args=(listener.accept()[0], tag))
             t.start()
             threads = [t] + [u for u in threads if u.is_alive()]
-    except (SystemExit, OSError):
+    except OSError:
         for t in threads:
             t.join()
 
