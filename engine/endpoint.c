@@ -214,6 +214,7 @@ void qs_endpoint_group_changed(struct qs_endpoint *endpoint)
 {
 	if (qs_member_has_neighbour(endpoint->member))
 		share_address(endpoint, 1);
+	qs_ladder_sweep(endpoint);
 }
 
 void qs_endpoint_sweep(struct qs_endpoint *endpoint)
@@ -223,6 +224,7 @@ void qs_endpoint_sweep(struct qs_endpoint *endpoint)
 	qs_member_sweep(endpoint->member);
 	if (qs_member_is_alone(endpoint->member))
 		share_address(endpoint, 0);
+	qs_ladder_sweep(endpoint);
 	qs_endpoint_sweep_flights(endpoint);
 }
 
@@ -312,9 +314,8 @@ static int server_open(struct qs_engine *engine, const struct qs_addr *address,
 
 	if (endpoint == NULL)
 		return creds != NULL ? -ENOMEM : -EACCES;
-	/* The kernel's program can't decrypt, and knows one host: hand-off does the work. */
-	endpoint->steering =
-		rule->cid_key != NULL || rule->host_id != 0 ? QS_STEERING_HASH : rule->steering;
+	/* No program in the kernel can decrypt: hand-off does the work. */
+	endpoint->steering = rule->cid_key != NULL ? QS_STEERING_HASH : rule->steering;
 	endpoint->owner = rule->udp_owner;
 	rv = make_reset_secret(endpoint, qs_tls_creds_reset_secret(creds));
 	if (rv < 0) {

@@ -20,7 +20,6 @@
 #include <string.h>
 #include <time.h>
 
-#define MEND_NS (3 * QS_NSEC)
 #define OFFERS_MAX 32u /* protocols of one client that are looked up: 16 KiB hold thousands */
 #define SIBLING_SHIFT 32 /* where = (slot + 2) << 32 | serve */
 
@@ -189,14 +188,11 @@ void qs_endpoint_sweep_flights(struct qs_endpoint *endpoint)
 {
 	if (endpoint->flights != NULL)
 		qs_flight_sweep(endpoint->flights, endpoint->engine->now_ns);
-	/* The kernel closes a dead sibling's socket when it likes. */
-	if (endpoint->engine->now_ns < endpoint->ladder.mend_until_ns)
-		qs_ladder_mend(endpoint);
 }
 
 void qs_endpoint_sibling_gone(struct qs_endpoint *endpoint, const struct qs_link *link)
 {
-	endpoint->ladder.mend_until_ns = endpoint->engine->now_ns + MEND_NS;
+	qs_ladder_gone(endpoint);
 	for (unsigned i = 0; endpoint->flights != NULL && i < link->n_serves; i++)
 		qs_flight_forget(endpoint->flights, (uint64_t)(link->peer.slot + 2u)
 								    << SIBLING_SHIFT |

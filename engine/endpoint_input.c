@@ -213,9 +213,13 @@ static struct qs_conn *not_ours(const struct arrival *a)
 
 	if (qs_conn_knew(a->endpoint->engine, a->vc.dcid, a->vc.dcidlen))
 		return NULL;
+	if (a->vc.version == 0 && a->handed == NULL &&
+	    qs_ladder_probed(a->endpoint, a->vc.dcid, a->vc.dcidlen))
+		return NULL;
 	if (routable && a->handed == NULL && fields.slot != member->slot) {
 		link = qs_member_link(member, fields.slot);
 		if (link != NULL) {
+			qs_ladder_doubt(a->endpoint, link);
 			qs_link_send(link, QS_HANDOFF_PACKETS, 0, a->train);
 			return NULL;
 		}

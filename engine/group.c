@@ -419,7 +419,7 @@ bool qs_member_is_eldest(const struct qs_member *member, const struct qs_link *n
 {
 	const struct qs_link *link;
 
-	if (member->bound_ns == 0 || is_elder(newcomer, member))
+	if (member->bound_ns == 0 || (newcomer != NULL && is_elder(newcomer, member)))
 		return false;
 	TAILQ_FOREACH(link, &member->links, link)
 	{

@@ -43,6 +43,9 @@ struct qs_link {
 	uint64_t bound_ns; /* since when its socket is bound; 0 = not yet */
 	struct qs_serve *serves, *coming; /* what it serves; a list that is not whole */
 	unsigned n_serves, n_coming, n_due;
+	bool has_ebpf; /* it has sent its steering program */
+	bool is_keeper; /* its classic program knows us */
+	bool told_classic; /* the same the other way */
 	uint32_t asked, acked; /* the last SYNC that it was sent, and that it answered */
 	STAILQ_HEAD(, qs_link_message) queue;
 	size_t queued; /* octets */
@@ -91,7 +94,8 @@ struct qs_link *qs_member_link(struct qs_member *member, uint16_t slot);
 bool qs_member_slot_taken(const struct qs_member *member, uint16_t slot);
 /* Our socket is bound: tells the others. */
 void qs_member_bound(struct qs_member *member);
-/* Whether of all who are bound to our address, `newcomer` not counted, we are so for the longest time. */
+/* Whether of all who are bound to our address we are so for the longest time. `newcomer`: one that
+ * may not be in the list yet, or NULL. */
 bool qs_member_is_eldest(const struct qs_member *member, const struct qs_link *newcomer);
 /* Whether another member's address is ours, or one of the two is the wildcard: the kernel lets only
  * sockets with SO_REUSEPORT have both. */

@@ -283,6 +283,7 @@ static void take_steer(struct qs_link *link, uint32_t number, struct gift *gift)
 	if (number != gift->n || (number != 0 && number != QS_LADDER_FDS) ||
 	    !qs_addr_equal(&link->peer.endpoint, &endpoint->address))
 		return;
+	link->has_ebpf |= gift->n > 0;
 	qs_ladder_take(endpoint, gift->fds, gift->n);
 	gift->n = 0;
 }
@@ -318,6 +319,16 @@ static int take(struct qs_link *link, const struct qs_handoff *message, struct g
 		return take_bound(link, message->bound_ns);
 	case QS_HANDOFF_STEER:
 		take_steer(link, message->number, gift);
+		return 0;
+	case QS_HANDOFF_INDEX:
+		qs_ladder_found(link->member->endpoint, link->peer.slot, message->number,
+				message->nonce);
+		return 0;
+	case QS_HANDOFF_CLASSIC:
+		link->is_keeper = message->number != 0;
+		return 0;
+	case QS_HANDOFF_DOUBT:
+		qs_ladder_doubt(link->member->endpoint, NULL);
 		return 0;
 	case QS_HANDOFF_PACKETS:
 	case QS_HANDOFF_FLIGHT:

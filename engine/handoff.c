@@ -77,6 +77,14 @@ int qs_handoff_parse(void *message, size_t len, struct qs_handoff *out)
 			return -EPROTO;
 		memcpy(&out->bound_ns, body, sizeof(out->bound_ns));
 		return out->bound_ns != 0 ? 0 : -EPROTO;
+	case QS_HANDOFF_INDEX:
+		if (len != sizeof(out->nonce))
+			return -EPROTO;
+		memcpy(&out->nonce, body, sizeof(out->nonce));
+		return 0;
+	case QS_HANDOFF_CLASSIC:
+		return len == 0 && out->number <= 1 ? 0 : -EPROTO;
+	case QS_HANDOFF_DOUBT:
 	case QS_HANDOFF_STEER:
 	case QS_HANDOFF_SERVES:
 	case QS_HANDOFF_SYNC:

@@ -21,6 +21,9 @@ enum qs_handoff_type {
 	QS_HANDOFF_ACK, /* the same number */
 	QS_HANDOFF_BOUND, /* the sender's socket is bound; since when, 64 bits */
 	QS_HANDOFF_STEER, /* number = how many descriptors come along: see ladder.h */
+	QS_HANDOFF_INDEX, /* a probe of the receiver's for the index `number` came; its nonce, 64 bits */
+	QS_HANDOFF_CLASSIC, /* number = 1: the sender's classic program knows the receiver; 0: not any more */
+	QS_HANDOFF_DOUBT, /* it may be wrong */
 	QS_HANDOFF_PACKETS, /* a train whose connection ID names the receiver's slot */
 	QS_HANDOFF_FLIGHT, /* a train of a first flight, for the serve of that number */
 	QS_HANDOFF_ORPHAN, /* a packet whose ID nobody has: reset it if the token may be yours */
@@ -57,7 +60,8 @@ struct qs_handoff {
 	uint32_t number;
 	const struct qs_handoff_hello *hello;
 	const struct qs_serve *serve;
-	uint64_t bound_ns;
+	uint64_t bound_ns; /* of BOUND */
+	uint64_t nonce; /* of INDEX */
 	struct qs_udp_train train; /* of PACKETS, FLIGHT, ORPHAN */
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How a datagram finds its member: by the program in the kernel, or by hash and hand-off. */
+/* How a datagram finds its member: by a program in the kernel, or by hash and hand-off. */
 #include "ladder.h"
 
 #include "endpoint.h"
@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+#define MEND_NS (3 * QS_NSEC)
 
 #ifdef QS_HAVE_STEER
 #include "bpf/loader.h"
@@ -51,10 +53,10 @@ static int open_program(struct qs_endpoint *endpoint, struct qs_steer **out)
 
 	qs_steer_path(endpoint->address.family, endpoint->address.ip, endpoint->address.port, dir);
 	rv = qs_steer_open(out, dir, false);
-	if (rv == 0 && qs_steer_host(*out) != 0)
+	if (rv == 0 && qs_steer_host(*out) != endpoint->codec.host)
 		rv = -EPROTO;
 	if (rv == -ENOENT)
-		rv = qs_steer_load(out, 0);
+		rv = qs_steer_load(out, endpoint->codec.host);
 	if (rv == 0)
 		rv = qs_steer_attach(*out, endpoint->udp.fd);
 	if (rv < 0) {
@@ -81,6 +83,7 @@ static void try_load(struct qs_endpoint *endpoint)
 	claim(endpoint);
 	if (ladder->steer == NULL)
 		return;
+	qs_ladder_yield(endpoint);
 	qs_steer_fds(ladder->steer, fds);
 	TAILQ_FOREACH(link, &endpoint->member->links, link)
 	{
@@ -104,19 +107,34 @@ void qs_ladder_bound(struct qs_endpoint *endpoint, struct qs_link *newcomer)
 		qs_link_send_fds(newcomer, fds, QS_LADDER_FDS);
 	} else if (ladder->steer == NULL) {
 		qs_link_send_fds(newcomer, NULL, 0);
+		qs_ladder_search(endpoint);
 	}
+}
+
+/* A sibling has attached a program: if ours came in between, puts it back. */
+static void give_way(struct qs_endpoint *endpoint, const int *program)
+{
+	if (qs_ladder_yield(endpoint))
+		(void)setsockopt(endpoint->udp.fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, program,
+				 sizeof(*program));
 }
 
 void qs_ladder_take(struct qs_endpoint *endpoint, const int *fds, unsigned n)
 {
 	struct qs_ladder *ladder = &endpoint->ladder;
-	int rv = 0;
 
+	if (n == QS_LADDER_FDS)
+		give_way(endpoint, &fds[0]);
 	if (n == QS_LADDER_FDS && ladder->steer == NULL && endpoint->udp.fd >= 0 &&
 	    is_wanted(endpoint) && is_allowed()) {
-		rv = qs_steer_adopt(&ladder->steer, fds);
-		if (rv == 0 && qs_steer_host(ladder->steer) == 0)
+		if (qs_steer_adopt(&ladder->steer, fds) < 0)
+			return;
+		if (qs_steer_host(ladder->steer) == endpoint->codec.host) {
 			claim(endpoint);
+		} else {
+			qs_steer_free(ladder->steer);
+			ladder->steer = NULL;
+		}
 		return;
 	}
 	for (unsigned i = 0; i < n; i++)
@@ -135,7 +153,7 @@ void qs_ladder_update(struct qs_endpoint *endpoint)
 			     endpoint->n_listeners > 0 ? QS_STEER_ACCEPTING : QS_STEER_DRAINING);
 }
 
-void qs_ladder_mend(struct qs_endpoint *endpoint)
+static void mend(struct qs_endpoint *endpoint)
 {
 	if (endpoint->ladder.steer != NULL)
 		qs_steer_settle(endpoint->ladder.steer);
@@ -157,13 +175,16 @@ void qs_ladder_leave(struct qs_endpoint *endpoint)
 
 void qs_ladder_bound(struct qs_endpoint *endpoint, struct qs_link *newcomer)
 {
-	if (qs_member_is_eldest(endpoint->member, newcomer))
-		qs_link_send_fds(newcomer, NULL, 0);
+	if (!qs_member_is_eldest(endpoint->member, newcomer))
+		return;
+	qs_link_send_fds(newcomer, NULL, 0);
+	qs_ladder_search(endpoint);
 }
 
 void qs_ladder_take(struct qs_endpoint *endpoint, const int *fds, unsigned n)
 {
-	(void)endpoint;
+	if (n > 0)
+		qs_ladder_yield(endpoint);
 	for (unsigned i = 0; i < n; i++)
 		close(fds[i]);
 }
@@ -173,7 +194,7 @@ void qs_ladder_update(struct qs_endpoint *endpoint)
 	(void)endpoint;
 }
 
-void qs_ladder_mend(struct qs_endpoint *endpoint)
+static void mend(struct qs_endpoint *endpoint)
 {
 	(void)endpoint;
 }
@@ -185,9 +206,25 @@ void qs_ladder_leave(struct qs_endpoint *endpoint)
 
 #endif
 
+void qs_ladder_gone(struct qs_endpoint *endpoint)
+{
+	endpoint->ladder.mend_until_ns = endpoint->engine->now_ns + MEND_NS;
+	qs_ladder_search_later(endpoint);
+}
+
+void qs_ladder_sweep(struct qs_endpoint *endpoint)
+{
+	/* The kernel closes a dead sibling's socket when it likes. */
+	if (endpoint->engine->now_ns < endpoint->ladder.mend_until_ns)
+		mend(endpoint);
+	qs_ladder_search_sweep(endpoint);
+}
+
 enum qs_rung qs_ladder_rung(const struct qs_endpoint *endpoint)
 {
 	if (!qs_member_has_twin(endpoint->member))
 		return QS_RUNG_ALONE;
-	return endpoint->ladder.steer != NULL ? QS_RUNG_EBPF : QS_RUNG_HASH;
+	if (endpoint->ladder.steer != NULL)
+		return QS_RUNG_EBPF;
+	return qs_ladder_is_classic(endpoint) ? QS_RUNG_CLASSIC : QS_RUNG_HASH;
 }

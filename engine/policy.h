@@ -19,7 +19,12 @@
 
 enum qs_mode { QS_MODE_TCP, QS_MODE_QUIC, QS_MODE_PREFER };
 enum qs_placement { QS_PLACEMENT_PROCESS, QS_PLACEMENT_THREAD };
-enum qs_steering { QS_STEERING_AUTO, QS_STEERING_EBPF, QS_STEERING_HASH };
+enum qs_steering {
+	QS_STEERING_AUTO,
+	QS_STEERING_EBPF,
+	QS_STEERING_CLASSIC,
+	QS_STEERING_HASH,
+};
 enum qs_congestion { QS_CC_CUBIC, QS_CC_BBR, QS_CC_RENO };
 
 /* What the host word of a section says. */

@@ -62,7 +62,10 @@ static const char *const placement_names[] = {
 static const char *const congestion_names[] = {
 	[QS_CC_CUBIC] = "cubic", [QS_CC_BBR] = "bbr", [QS_CC_RENO] = "reno"};
 static const char *const steering_names[] = {
-	[QS_STEERING_AUTO] = "auto", [QS_STEERING_EBPF] = "ebpf", [QS_STEERING_HASH] = "hash"};
+	[QS_STEERING_AUTO] = "auto",
+	[QS_STEERING_EBPF] = "ebpf",
+	[QS_STEERING_CLASSIC] = "classic",
+	[QS_STEERING_HASH] = "hash"};
 static_assert(sizeof(steering_names) / sizeof(steering_names[0]) == QS_STEERING_HASH + 1,
 	      "enum qs_steering");
 static const char *const streams_names[] = {"shared", "one"};
@@ -193,7 +196,7 @@ static int set_value(struct qs_policy_parser *p, enum qs_policy_key key, char *v
 		rule->congestion = (enum qs_congestion)ret;
 		break;
 	case QS_KEY_STEERING:
-		ret = set_choice(p, key, value, steering_names, 3);
+		ret = set_choice(p, key, value, steering_names, QS_STEERING_HASH + 1);
 		rule->steering = (enum qs_steering)ret;
 		break;
 	case QS_KEY_UDP_OWNER:

@@ -133,6 +133,7 @@ static void print_rule(const struct qs_policy *policy, const struct qs_rule *r, 
 {
 	static const char *const steering[] = {[QS_STEERING_AUTO] = "auto",
 					       [QS_STEERING_EBPF] = "ebpf",
+					       [QS_STEERING_CLASSIC] = "classic",
 					       [QS_STEERING_HASH] = "hash"};
 	static const char *const congestion[] = {
 		[QS_CC_CUBIC] = "cubic", [QS_CC_BBR] = "bbr", [QS_CC_RENO] = "reno"};

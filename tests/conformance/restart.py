@@ -210,4 +210,5 @@ haproxy()
 for how in ("hash", "ebpf"):
     restart(how, "one")
     restart(how, "shared")
+restart("classic", "one")
 kit.finish()

@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,8 +11,8 @@ import threading
 
 import kit
 
-APP = os.path.join(kit.HERE, "share_app.py")
 folder = kit.begin("share")
+APP = kit.reachable(folder, os.path.join(kit.HERE, "share_app.py"))[0]
 
 
 def policy(name, text):
@@ -30,13 +31,25 @@ def pair(kind="server"):
     return f"cert = {folder}/pki/{kind}.pem\nkey = {folder}/pki/{kind}.key\n"
 
 
+def nobodys_pair():
+    key = shutil.copy(f"{folder}/pki/server.key", f"{folder}/nobody.key")
+    os.chown(key, kit.NOBODY, kit.NOBODY)
+    return f"cert = {folder}/pki/server.pem\nkey = {key}\n"
+
+
 class App:
     """A mapped program with an engine of its own and a pipe each way."""
 
-    def __init__(self, rules, *args):
+    def __init__(self, rules, *args, user=None):
+        def become():
+            if user is not None:
+                os.setgroups([])
+                os.setgid(user)
+                os.setuid(user)
         env = kit.environment(rules, kit.new_engine())
         self.p = subprocess.Popen([kit.PYTHON, APP, *map(str, args)], env=env, text=True, bufsize=1,
-                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  preexec_fn=become)
         kit.children.append(self.p)
 
     def line(self, seconds=20):
@@ -148,20 +161,23 @@ def restart(client, server, port, one, two):
         app.end()
 
 
-def test_rebinding(rung, more=""):
+def test_rebinding(rung, more="", keys=None, user=None):
     """A connection whose address changes, and members that come and go, on one rung of the ladder."""
     port = kit.free_port()
-    server = policy(f"server-{rung}", defaults() + f"[listen * *]\nsteering = {rung}\n{more}{pair()}")
+    keys = f"steering = {rung}\n" if keys is None else keys
+    server = policy(f"server-{rung}", defaults() + f"[listen * *]\n{keys}{more}"
+                    + (pair() if user is None else nobodys_pair()))
     relay = Relay(port)
     client = policy("relayed", defaults() + f"[connect 127.0.0.1 *]\nendpoint = 127.0.0.1:{relay.port}\n"
                     "server-name = localhost\n")
-    apps = [App(server, "serve", "127.0.0.1", port, str(i), "reuseport") for i in range(3)]
-    kit.check(f"{rung}: three share a port", [a.line() for a in apps] == ["ready"] * 3)
+    what = rung if user is None else f"{rung} as nobody"
+    apps = [App(server, "serve", "127.0.0.1", port, str(i), "reuseport", user=user) for i in range(3)]
+    kit.check(f"{what}: three share a port", [a.line() for a in apps] == ["ready"] * 3)
     reached = kit.until(lambda: [m["steering"] for m in members(port)] == [rung] * 3, 5)
     if rung == "ebpf" and not reached:
         print("skip ebpf: no steering program can be loaded here")
     else:
-        kit.check(f"{rung}: it is the rung", reached, members(port))
+        kit.check(f"{what}: it is the rung", reached, members(port))
     before = handed(port)
     held = App(client, "hold", "127.0.0.1", port)
     first = held.line()
@@ -169,16 +185,17 @@ def test_rebinding(rung, more=""):
     for _ in range(8):
         relay.rebind()
         said.append(held.say())
-    kit.check(f"{rung}: a connection survives rebinding", set(said) == {"ok"}, said)
+    kit.check(f"{what}: a connection survives rebinding", set(said) == {"ok"}, said)
     moved = handed(port) - before
     if rung == "hash":
         kit.check("hash: by hand-off", moved > 0, members(port))
     elif reached:
-        kit.check("ebpf: nothing was handed over", moved == 0, members(port))
-    come_and_go(rung, port, server, relay, held, apps, first)
+        kit.check(f"{what}: nothing was handed over", moved == 0, members(port))
+    come_and_go(what, port, server, relay, held, apps, first, user)
+    print(f"     {what}: {moved} hand-offs while nobody came or left")
 
 
-def come_and_go(rung, port, server, relay, held, apps, first):
+def come_and_go(rung, port, server, relay, held, apps, first, user):
     """Others leave in order, one is killed, another comes: no byte of `held` is lost."""
     kit.check(f"{rung}: it is somebody's", first in "012", first)
     others = [a for i, a in enumerate(apps) if str(i) != first]
@@ -187,7 +204,7 @@ def come_and_go(rung, port, server, relay, held, apps, first):
     others[1].end()
     relay.rebind()
     said.append(held.say())
-    late = App(server, "serve", "127.0.0.1", port, "late", "reuseport")
+    late = App(server, "serve", "127.0.0.1", port, "late", "reuseport", user=user)
     kit.check(f"{rung}: one comes late", late.line() == "ready")
     for _ in range(4):
         relay.rebind()
@@ -297,7 +314,11 @@ test_decision()
 test_one_program()
 test_clash()
 test_rebinding("hash")
-test_rebinding("ebpf")
+test_rebinding("ebpf", "host-id = 9\n")
+test_rebinding("classic", "host-id = 9\n")
+if os.geteuid() == 0:
+    test_rebinding("classic", user=kit.NOBODY)
+    test_rebinding("classic", keys="", user=kit.NOBODY)  # what steering = auto comes to
 cid_key = policy("cid.key", "000102030405060708090a0b0c0d0e0f\n")
 test_rebinding("hash", f"cid-key = {cid_key}\nhost-id = 9\n")
 test_same_pair()

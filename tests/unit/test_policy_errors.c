@@ -212,7 +212,7 @@ static void test_key_errors(void **state)
 		{"= 1", "unknown key \"\"", 0},
 		{"udp-owner = root", "write a number from 0", 'l'},
 		{"udp-owner = 1", "can't stand in a [connect]", 'c'},
-		{"steering = bpf", "write auto, ebpf or hash", 'l'},
+		{"steering = bpf", "write auto, ebpf, classic or hash", 'l'},
 		{"steering = hash", "can't stand in a [connect]", 'c'},
 		{"host-id = 65536", "", 'l'},
 		{"host-id = 1", "can't stand in a [connect]", 'c'},
