@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define CLIENTS_MAX 1024u
+#define ACCEPTS_A_TURN 64
 #define CLIENT_NS (5 * QS_NSEC)
 
 struct client {
@@ -277,6 +278,7 @@ void qs_request_accept_control(struct qs_source *source, uint32_t events)
 	struct qs_engine *engine = qs_container(source, struct qs_engine, control_source);
 
 	(void)events;
-	while (accept_one(engine))
+	/* Anybody may connect: the other work of the turn must come. */
+	for (int i = 0; (i < ACCEPTS_A_TURN || engine->stopping) && accept_one(engine); i++)
 		;
 }

@@ -38,7 +38,7 @@ struct qs_listener *qs_listener_find(struct qs_engine *engine, const struct qs_e
 	TAILQ_FOREACH(listener, &engine->listeners, link)
 	{
 		if (qs_listener_serves(listener, endpoint) && listener->rule == rule &&
-		    !listener->gone)
+		    !listener->gone && !listener->tentative)
 			return listener;
 	}
 	return NULL;
@@ -52,8 +52,10 @@ struct qs_listener *qs_listener_by_id(struct qs_engine *engine, const struct qs_
 	TAILQ_FOREACH(listener, &engine->listeners, link)
 	{
 		if (listener->id == id)
-			return qs_listener_serves(listener, endpoint) && !listener->gone ? listener
-											 : NULL;
+			return qs_listener_serves(listener, endpoint) && !listener->gone &&
+					       !listener->tentative
+				       ? listener
+				       : NULL;
 	}
 	return NULL;
 }

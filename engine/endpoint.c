@@ -78,6 +78,7 @@ static struct qs_endpoint *endpoint_new(struct qs_engine *engine, const struct q
 static void endpoint_free(struct qs_endpoint *endpoint)
 {
 	qs_cid_codec_fini(&endpoint->codec);
+	qs_flight_table_free(endpoint->flights);
 	free(endpoint);
 }
 
@@ -476,7 +477,6 @@ static void server_grave(struct qs_grave *grave)
 	qs_endpoint_drain(endpoint);
 	endpoint_close(endpoint);
 	qs_member_leave(endpoint->member);
-	qs_flight_table_free(endpoint->flights);
 	endpoint_free(endpoint);
 }
 

@@ -301,7 +301,8 @@ static void init_fields(struct qs_engine *engine, const struct qs_identity *iden
 	memset(engine, 0, sizeof(*engine));
 	init_lists(engine);
 	engine->identity = *identity;
-	engine->status_source.fd = engine->stream_source.fd = engine->control_source.fd = -1;
+	engine->epfd = engine->status_source.fd = engine->stream_source.fd =
+		engine->control_source.fd = -1;
 	engine->now_ns = engine->started_ns = engine->active_ns = clock_ns();
 	engine->sweep.fn = sweep;
 	engine->backlog_timer.fn = qs_listener_retry;
@@ -543,7 +544,8 @@ void qs_engine_fini(struct qs_engine *engine)
 	qs_udp_batch_fini(&engine->batch);
 	qs_pages_fini(&engine->pages);
 	munmap(engine->tx_memory, 2 * QS_UDP_TRAIN_MAX);
-	close(engine->epfd);
+	if (engine->epfd >= 0)
+		close(engine->epfd);
 	if (engine->stream_source.fd >= 0)
 		close(engine->stream_source.fd);
 	if (engine->control_source.fd >= 0)

@@ -125,7 +125,7 @@ struct qs_engine {
 	uint64_t resets_since_ns; /* stateless resets sent since then */
 	unsigned n_resets, n_refusals, n_looks;
 	uint64_t refusal_ns; /* when one was last logged */
-	unsigned n_streams, n_conns, n_requests, n_controls, n_viewers;
+	unsigned n_streams, n_conns, n_requests, n_strangers, n_controls, n_viewers;
 	unsigned n_opening; /* server connections in the handshake */
 	uid_t refused_uids[16]; /* logged already */
 	unsigned n_refused_uids;

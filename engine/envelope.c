@@ -119,16 +119,22 @@ static int look_for_fd(int fd)
 			     .msg_iovlen = 1,
 			     .msg_control = &control,
 			     .msg_controllen = sizeof(control)};
-	int got = -ENOENT;
+	int fds[2] = {-ENOENT, -1}; /* what there is room for: the control buffer is aligned */
+	size_t len;
 
 	if (recvmsg(fd, &msg, MSG_DONTWAIT | MSG_PEEK | MSG_CMSG_CLOEXEC) != 1)
 		return -ENOENT;
-	if (msg.msg_flags & MSG_CTRUNC)
-		return -EMFILE;
-	if (control.header.cmsg_len == CMSG_LEN(sizeof(int)) &&
-	    control.header.cmsg_type == SCM_RIGHTS)
-		memcpy(&got, CMSG_DATA(&control.header), sizeof(got));
-	return got;
+	if (control.header.cmsg_len > CMSG_LEN(0) && control.header.cmsg_type == SCM_RIGHTS) {
+		len = control.header.cmsg_len - CMSG_LEN(0);
+		memcpy(fds, CMSG_DATA(&control.header), len < sizeof(fds) ? len : sizeof(fds));
+	}
+	if (fds[1] >= 0)
+		close(fds[1]);
+	if (fds[0] >= 0 && (fds[1] >= 0 || (msg.msg_flags & MSG_CTRUNC) != 0)) {
+		close(fds[0]);
+		fds[0] = -ENOENT;
+	}
+	return msg.msg_flags & MSG_CTRUNC ? -EMFILE : fds[0];
 }
 
 static void deliver(struct qs_envelope *envelope);

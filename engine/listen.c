@@ -173,11 +173,18 @@ static int open_endpoints(struct qs_listener *listener, char *text)
 	for (unsigned i = 0; i < n && rv == 0; i++) {
 		rv = qs_endpoint_server(listener->engine, &addresses[i], listener->rule,
 					&listener->endpoints[i], text);
+		if (rv < 0 && text[0] == '\0')
+			snprintf(text, 512,
+				 "%s:%d: the UDP endpoint of this listener can't be bound: %s",
+				 listener->engine->policy->path, listener->rule->line,
+				 strerrorname_np(-rv));
 		if (rv < 0)
 			return rv;
 		listener->endpoints[i]->n_listeners++;
 		rv = enter(listener, listener->endpoints[i], text);
 	}
+	if (rv < 0)
+		return rv;
 	listener->tentative = false;
 	for (unsigned i = 0; i < n && rv == 0; i++)
 		rv = qs_endpoint_publish(listener->endpoints[i]);
@@ -258,6 +265,7 @@ int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog,
 	int rv;
 
 	text[0] = '\0';
+	*out_fd = -1;
 	if (listener == NULL) {
 		close(tcp_fd);
 		return -ENOMEM;
@@ -273,25 +281,18 @@ int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog,
 	listener->slot = QS_SLOT_NONE;
 	TAILQ_INSERT_TAIL(&engine->listeners, listener, link);
 	rv = judge(listener, text);
-	if (rv == 0) {
-		rv = open_endpoints(listener, text);
-		if (rv < 0 && text[0] == '\0')
-			snprintf(text, 512,
-				 "%s:%d: the UDP endpoint of this listener can't be bound: %s",
-				 engine->policy->path, listener->rule->line, strerrorname_np(-rv));
-	}
 	if (rv == 0)
 		rv = take_slot(listener);
-	if (rv == 0) {
-		rv = make_listener(listener, backlog, listener->address.family == AF_INET6);
-		*out_fd = rv;
-	}
-	if (rv >= 0 && listener->rule->mode == QS_MODE_PREFER) {
+	if (rv == 0)
+		rv = *out_fd = make_listener(listener, backlog, listener->address.family == AF_INET6);
+	/* Only now: connections may come while the endpoints' siblings are asked. */
+	if (rv >= 0)
+		rv = open_endpoints(listener, text);
+	if (rv >= 0 && listener->rule->mode == QS_MODE_PREFER)
 		rv = qs_envelope_listen(listener, backlog);
-		if (rv < 0)
-			close(*out_fd);
-	}
 	if (rv < 0) {
+		if (*out_fd >= 0)
+			close(*out_fd);
 		qs_listener_free(listener);
 		return rv;
 	}

@@ -145,6 +145,21 @@ static bool read_peer(struct qs_relay *relay)
 	return true;
 }
 
+/* Writing failed. What the peer had sent before stands in the socket still, and TCP would give it to the app. */
+static void failed_writing(struct qs_relay *relay, int error)
+{
+	struct qs_stream *stream = relay->stream;
+	uint8_t *buf = stream->engine->tx_memory;
+	ssize_t n;
+
+	while ((n = recv(relay->source.fd, buf, QS_UDP_TRAIN_MAX, MSG_DONTWAIT)) > 0) {
+		qs_stream_received(stream, buf, (size_t)n, false);
+		if (stream->relay == NULL)
+			return;
+	}
+	failed(relay, error);
+}
+
 static bool write_peer(struct qs_relay *relay)
 {
 	struct qs_stream *stream = relay->stream;
@@ -173,7 +188,7 @@ static bool write_peer(struct qs_relay *relay)
 		} else if (n < 0 && errno == EAGAIN) {
 			relay->blocked = true;
 		} else if (n < 0 && errno != EINTR) {
-			failed(relay, errno);
+			failed_writing(relay, errno);
 			return false;
 		}
 	}

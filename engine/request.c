@@ -38,6 +38,7 @@ static void request_grave(struct qs_grave *grave)
 {
 	struct qs_request *request = qs_container(grave, struct qs_request, grave);
 
+	request->engine->n_strangers -= request->stranger;
 	free(request->req);
 	free(request);
 }

@@ -18,6 +18,7 @@ struct qs_request {
 	struct qs_conn *conn;
 	int app_fd; /* a reference to the app's end; -1 */
 	int32_t pid;
+	bool stranger; /* another user's process: one that gave up root, or nobody we know */
 	uint64_t since_ns;
 	struct qs_connect_req *req;
 	size_t said; /* octets of it that came */

@@ -16,6 +16,7 @@
 
 #define HEADER_NS (5 * QS_NSEC)
 #define REQUESTS_MAX 16384u
+#define STRANGERS_MAX 1024u
 #define ACCEPTS_A_TURN 64
 
 /*
@@ -110,9 +111,31 @@ static struct qs_request *request_new(struct qs_engine *engine, int fd)
 	request->source = (struct qs_source){.fd = fd, .fn = request_event};
 	request->app_fd = request->tcp.fd = request->wait_fd = -1;
 	request->pid = cred.pid;
+	request->stranger = cred.uid != 0 && cred.uid != geteuid();
+	engine->n_strangers += request->stranger;
 	request->slot = QS_SLOT_NONE;
 	request->since_ns = engine->now_ns;
 	return request;
+}
+
+/*
+ * Anybody may connect and say nothing. Of too many of other users' the eldest makes room: who means it has said what
+ * it wants within the turn.
+ */
+static void make_room(struct qs_engine *engine)
+{
+	struct qs_request *request;
+
+	if (engine->n_strangers < STRANGERS_MAX)
+		return;
+	TAILQ_FOREACH(request, &engine->requests, link)
+	{
+		if (request->stranger && request->said == 0) {
+			qs_engine_refused(engine, "stream", request->pid);
+			qs_request_end(request);
+			return;
+		}
+	}
 }
 
 void qs_request_accept_stream(struct qs_source *source, uint32_t events)
@@ -128,12 +151,15 @@ void qs_request_accept_stream(struct qs_source *source, uint32_t events)
 			qs_engine_deafen(engine);
 			return;
 		}
+		make_room(engine);
 		request = engine->n_requests < REQUESTS_MAX ? request_new(engine, fd) : NULL;
 		if (request == NULL ||
 		    qs_source_add(engine, &request->source, EPOLLIN | EPOLLRDHUP | EPOLLET) < 0) {
 			engine->totals.requests_refused++;
-			if (request != NULL)
+			if (request != NULL) {
+				engine->n_strangers -= request->stranger;
 				free(request->req);
+			}
 			free(request);
 			close(fd);
 			continue;

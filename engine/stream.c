@@ -42,6 +42,7 @@
 #define ANNOUNCE_NS (QS_NSEC / 2)
 #define ANNOUNCE_CREDIT (320u * 1024u) /* more than half of the window, or it would not be sent */
 #define ORPHAN_NS (60 * QS_NSEC) /* as tcp_fin_timeout */
+#define ORPHAN_BLOCKED_NS (600 * QS_NSEC) /* the peer lives and has no room: TCP probes for as long as it answers */
 
 static void stream_event(struct qs_source *source, uint32_t events);
 
@@ -213,7 +214,7 @@ void qs_stream_closed(struct qs_stream *stream)
 	qs_stream_push_later(stream);
 }
 
-static void tell_app(struct qs_stream *stream, int error)
+void qs_stream_tell_app(struct qs_stream *stream, int error)
 {
 	struct qs_slot *slot = qs_stream_slot(stream);
 
@@ -248,7 +249,7 @@ void qs_stream_fail(struct qs_stream *stream, int error, uint64_t code)
 		conn->rx_buffered -= stream->rx_bytes;
 	stream->rx_bytes = 0;
 	qs_chunk_list_free(stream->engine, &stream->rx_head, &stream->rx_tail);
-	tell_app(stream, error);
+	qs_stream_tell_app(stream, error);
 	if (conn != NULL)
 		qs_conn_shutdown_stream(conn, stream->id, code);
 	else if (stream->relay != NULL)
@@ -274,8 +275,10 @@ static void announce_again(struct qs_stream *stream)
 
 void qs_stream_sweep(struct qs_stream *stream)
 {
+	uint64_t limit = stream->tx_blocked ? ORPHAN_BLOCKED_NS : ORPHAN_NS;
+
 	announce_again(stream);
 	if (stream->orphan_ns != 0 && (stream->conn != NULL || stream->relay != NULL) &&
-	    stream->engine->now_ns - stream->orphan_ns > ORPHAN_NS)
+	    stream->engine->now_ns - stream->orphan_ns > limit)
 		qs_stream_fail(stream, 0, QS_APP_RESET);
 }

@@ -50,6 +50,7 @@ struct qs_stream {
 	bool fin_written;
 	bool end_seen; /* the kernel told of the app's end: read on until it comes */
 	bool app_gone; /* the app has closed its end */
+	bool reset_due; /* once the peer has acknowledged all */
 	bool keeps; /* client: all since the first byte is in tx_head, acknowledged or not */
 	bool moving; /* to another connection: it is to leave its own (id >= 0), or to open (-1) */
 	uint8_t moves; /* so far */

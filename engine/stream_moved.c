@@ -115,6 +115,10 @@ static void move(struct qs_stream *stream)
 
 	stream->moving = false;
 	old->n_moving--;
+	/* The old connection must send nothing of it again: what it points to is freed once the new one is done. */
+	qs_conn_shutdown_stream(old, stream->id, QS_APP_RESET);
+	if (stream->conn != old)
+		return;
 	conn = other_conn(old, &error);
 	if (conn == NULL) {
 		qs_stream_closed(stream);

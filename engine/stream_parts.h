@@ -17,8 +17,10 @@ static inline struct qs_slot *qs_stream_slot(const struct qs_stream *stream)
 void qs_stream_ready(struct qs_stream *stream);
 /* Reads from the app when the turn comes to that. */
 void qs_stream_pull_later(struct qs_stream *stream);
-/* The app's end said ECONNRESET or is shut: what TCP would make of it. */
-void qs_stream_app_reset(struct qs_stream *stream);
+/* The app's end is gone before its time: what TCP would make of it. `reset`: the kernel has said ECONNRESET. */
+void qs_stream_app_reset(struct qs_stream *stream, bool reset);
+/* Closes the app's end; it will see this errno, unless another was told. */
+void qs_stream_tell_app(struct qs_stream *stream, int error);
 /* Frees it if nothing more can happen on either side. */
 void qs_stream_settle(struct qs_stream *stream);
 /* Frees all of a list. */

@@ -181,7 +181,7 @@ void qs_stream_push(struct qs_stream *stream)
 		} else if (n < 0 && errno == EINTR) {
 			continue;
 		} else if (!app_is_deaf(stream)) {
-			qs_stream_app_reset(stream);
+			qs_stream_app_reset(stream, false);
 			return;
 		}
 	}

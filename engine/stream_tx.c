@@ -105,6 +105,32 @@ static ssize_t app_read(struct qs_stream *stream, void *buf, size_t size)
 	return n == 1 ? READ_AGAIN : n - 1;
 }
 
+/* Reads once from the app, and keeps what came. As app_read, or NO_MEMORY. */
+static ssize_t take(struct qs_stream *stream)
+{
+	struct qs_chunk *chunk = qs_chunk_new(stream->engine, QS_CHUNK_BIG);
+	bool taken = false;
+	ssize_t n;
+	int error;
+
+	if (chunk == NULL)
+		return NO_MEMORY;
+	n = app_read(stream, chunk->data, QS_CHUNK_BIG);
+	error = errno;
+	if (n > 0 && !tx_keep(stream, chunk, (size_t)n, &taken))
+		n = NO_MEMORY;
+	if (!taken)
+		qs_chunk_free(stream->engine, chunk);
+	if (n > 0) {
+		stream->tx_taken += (uint64_t)n;
+		atomic_store_explicit(&qs_stream_slot(stream)->sent_bytes, stream->tx_taken,
+				      memory_order_relaxed);
+		stream->engine->totals.bytes_sent += (uint64_t)n;
+	}
+	errno = error;
+	return n;
+}
+
 static uint64_t unsent(const struct qs_stream *stream)
 {
 	return stream->tx_taken - stream->tx_written;
@@ -129,10 +155,47 @@ static uint64_t reset_code(const struct qs_stream *stream)
 		       : QS_APP_RESET;
 }
 
-void qs_stream_app_reset(struct qs_stream *stream)
+/* What the app wrote before its end is still in the socket. True if it closed in order, with nothing unread. `reset`:
+ * the kernel has said already that it did not. */
+static bool read_rest(struct qs_stream *stream, bool reset)
+{
+	for (;;) {
+		ssize_t n = take(stream);
+
+		if (n == 0)
+			return !reset;
+		if (n == -1 && errno == ECONNRESET && !reset)
+			reset = true; /* said once, before what it wrote */
+		else if (n <= 0 && n != READ_AGAIN)
+			return false;
+	}
+}
+
+static bool is_abortive(const struct qs_stream *stream)
+{
+	const struct qs_options *options = &stream->engine->pages.options[stream->slot];
+
+	return options->linger_on == 1 && options->linger_s == 0;
+}
+
+/*
+ * The reset of TCP comes behind what was sent before it, but RESET_STREAM takes back what has not arrived: it waits
+ * until the peer has acknowledged all (qs_stream_acked).
+ */
+void qs_stream_app_reset(struct qs_stream *stream, bool reset)
 {
 	stream->app_gone = true;
 	stream->readable = false;
+	if (stream->conn != NULL && stream->source.fd >= 0 && !is_abortive(stream)) {
+		stream->app_eof |= read_rest(stream, reset);
+		if (stream->tx_taken > stream->tx_acked && stream->tx_taken > stream->kept) {
+			stream->reset_due = true;
+			stream->orphan_ns = stream->engine->now_ns;
+			qs_stream_tell_app(stream, 0);
+			qs_stream_ready(stream);
+			return;
+		}
+	}
 	qs_stream_fail(stream, 0, reset_code(stream));
 }
 
@@ -149,9 +212,8 @@ static void app_ended(struct qs_stream *stream)
 	qs_log("stream %lld of pid %d: the app's end: %s, linger %u %u", (long long)stream->id,
 	       stream->pid, stream->app_gone ? "closed" : "shut down", options->linger_on,
 	       options->linger_s);
-	if (stream->app_gone && !stream->rx_fin_given && options->linger_on == 1 &&
-	    options->linger_s == 0) {
-		qs_stream_app_reset(stream);
+	if (stream->app_gone && !stream->rx_fin_given && is_abortive(stream)) {
+		qs_stream_app_reset(stream, true);
 		return;
 	}
 	if (stream->app_gone && stream->orphan_ns == 0)
@@ -168,25 +230,11 @@ void qs_stream_pull(struct qs_stream *stream)
 	stream->in_readable = false;
 	while (stream->readable && !stream->app_eof && stream->source.fd >= 0 &&
 	       unsent(stream) < TX_HIGH) {
-		struct qs_chunk *chunk = qs_chunk_new(engine, QS_CHUNK_BIG);
-		bool taken = false;
 		ssize_t n;
 
-		if (chunk == NULL) {
-			qs_stream_app_reset(stream);
-			return;
-		}
 		stream->reread = false;
-		n = app_read(stream, chunk->data, QS_CHUNK_BIG);
-		if (n > 0 && !tx_keep(stream, chunk, (size_t)n, &taken))
-			n = NO_MEMORY;
-		if (!taken)
-			qs_chunk_free(engine, chunk);
+		n = take(stream);
 		if (n > 0) {
-			stream->tx_taken += (uint64_t)n;
-			atomic_store_explicit(&qs_stream_slot(stream)->sent_bytes, stream->tx_taken,
-					      memory_order_relaxed);
-			engine->totals.bytes_sent += (uint64_t)n;
 			qs_stream_ready(stream);
 			/* A short read means that the kernel has no more: a later write is a new
 			 * edge. An end is none. */
@@ -199,7 +247,7 @@ void qs_stream_pull(struct qs_stream *stream)
 		} else if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
 			stream->readable = false;
 		} else {
-			qs_stream_app_reset(stream);
+			qs_stream_app_reset(stream, true);
 			return;
 		}
 	}
@@ -268,6 +316,11 @@ void qs_stream_wrote(struct qs_stream *stream, size_t bytes, bool fin)
 
 void qs_stream_acked(struct qs_stream *stream, uint64_t end)
 {
+	if (stream->reset_due && end >= stream->tx_taken) {
+		stream->reset_due = false;
+		qs_stream_fail(stream, 0, QS_APP_RESET);
+		return;
+	}
 	/* What is kept for another server has been acknowledged all the same: SIOCOUTQ must come down to 0. */
 	if (qs_stream_keeps(stream, end)) {
 		atomic_store_explicit(&qs_stream_slot(stream)->acked_bytes, stream->kept,

@@ -70,6 +70,8 @@ static int own_table(int *stream_fd, int *control_fd)
 	*control_fd = fcntl(*control_fd, F_DUPFD_CLOEXEC, 10);
 	if (*stream_fd < 0 || *control_fd < 0)
 		return -errno;
+	close(low);
+	close(high);
 	close_span(0, 9);
 	for (int fd = 0; fd < 3; fd++) {
 		if (open("/dev/null", O_RDWR | O_CLOEXEC) != fd)
