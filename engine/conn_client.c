@@ -166,6 +166,7 @@ int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, str
 	engine->totals.connections_opened++;
 	qs_migrate_watch(conn);
 	qs_conn_dirty(conn);
+	qs_will_prepare(engine, false);
 	*out = conn;
 	return 0;
 }

@@ -12,9 +12,11 @@
  * with the peer's own connection ID, so that whoever distributes its datagrams finds the
  * connection. A client's first ID has no token: its words are a sealed packet (will_seal.c).
  *
- * The program starts with the first listener, or some milliseconds after a client's first connection is
- * up, so that a program of one request does not pay for it. It has no socket: it binds the address anew, which is free when the engine is
- * gone (a server's has SO_REUSEPORT), and it must never stand in the way before.
+ * The program starts with the first listener, or right after a client's first flight has left, while
+ * that is on its way: it runs before there can be a key for anything that a peer's app would see. So
+ * there is no moment at which a peer has heard of a stream, and nobody waits. It has no socket: it
+ * binds the address anew, which is free when the engine is gone (a server's has SO_REUSEPORT), and it
+ * must never stand in the way before.
  *
  * After the fork-out of an engine thread the copy holds the pipe and the memory as before.
  */
@@ -38,8 +40,6 @@
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
-#define CLIENT_START_NS (30 * QS_MSEC)
-#define CLIENT_THREAD_START_NS (5 * QS_MSEC) /* its program may be killed at any time */
 #define RESET_NOISE 20u /* enough for a receiver that takes it for a packet to try and decrypt it */
 
 static char program[4096]; /* "" = unknown */
@@ -109,7 +109,6 @@ static int make_page(struct qs_engine *engine)
 void qs_will_prepare(struct qs_engine *engine, bool server)
 {
 	struct qs_will *will = &engine->will;
-	uint64_t delay = engine->thread ? CLIENT_THREAD_START_NS : CLIENT_START_NS;
 	int rv = 0;
 
 	if (will->failed || will->pipe_fd > 0 || program[0] == '\0')
@@ -120,7 +119,8 @@ void qs_will_prepare(struct qs_engine *engine, bool server)
 		qs_timer_clear(&engine->timers, &will->start);
 		start(&will->start, engine->now_ns);
 	} else if (rv == 0 && will->start.index == 0) {
-		rv = qs_timer_set(&engine->timers, &will->start, engine->now_ns + delay);
+		/* The next turn begins with it; this one ends with the first flight. */
+		rv = qs_timer_set(&engine->timers, &will->start, engine->now_ns);
 	}
 	if (rv < 0) {
 		qs_log("no last will: %s", strerrorname_np(-rv));

@@ -49,7 +49,7 @@ struct qs_will_page {
 /* Everything below: engine thread only. */
 
 struct qs_will {
-	struct qs_will_page *page; /* NULL until the first connection is up */
+	struct qs_will_page *page; /* NULL until the first connection or listener */
 	int page_fd, pipe_fd; /* 0 = none: the program does not run */
 	struct qs_timer start;
 	uint32_t *free; /* entries given back */
@@ -77,7 +77,7 @@ struct qs_will_state {
 void qs_will_locate(const char *beside, const char *folder);
 void qs_will_fini(struct qs_engine *engine);
 /* Starts the program: for a server now, as its process may be about to give up the right to bind such
- * an address; for a client when a program of one request is over. */
+ * an address; for a client when the turn that brings its first flight is over. */
 void qs_will_prepare(struct qs_engine *engine, bool server);
 
 /* The connection is up, or its path or its connection IDs have changed. */

@@ -49,6 +49,38 @@ except OSError as e:
 """
 
 
+# The server kills whom the first octets name: the client itself, or the engine that is a process, which the
+# client finds by its name and environment.
+KILLER = """
+import os, signal, socket
+l = socket.socket(); l.bind(("127.0.0.1", 0)); l.listen(5)
+print(l.getsockname()[1], flush=True)
+c, _ = l.accept()
+os.kill(int(c.recv(16)), signal.SIGKILL)
+try:
+    print("read", c.recv(16).decode() or "end", flush=True)
+except OSError as e:
+    print("read", e.errno, flush=True)
+"""
+VICTIM = """
+import os, socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+def engine():
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if open(f"/proc/{pid}/comm").read() == "quicshim\\n" and \
+                    os.environ["QUICSHIM_ENGINE"] in open(f"/proc/{pid}/environ").read():
+                return pid
+        except OSError:
+            pass
+s.sendall(b"%16d" % (os.getpid() if sys.argv[2] == "thread" else int(engine())))
+try:
+    s.recv(1)
+except OSError:
+    pass
+"""
+
+
 def start(engine, policy, code, *arguments):
     child = subprocess.Popen([kit.PYTHON, "-c", code, *map(str, arguments)], env=kit.environment(policy, engine),
                              text=True, stdout=subprocess.PIPE)
@@ -104,6 +136,16 @@ def killed(policy, what, victim, alone):
         child.wait()
 
 
+def young(policy, placement):
+    """A client is killed with its first octets: there is no time in which its peer would not be told."""
+    server = start(kit.new_engine(), policy, KILLER)
+    client = start(kit.new_engine(), policy, VICTIM, int(server.stdout.readline()), placement)
+    said = server.stdout.readline().strip()
+    kit.check(f"{placement}: the peer of a young client is told", said == "read 104", said)
+    for child in (server, client):
+        kit.stop(child, signal.SIGKILL)
+
+
 def orderly(policy, what):
     """Nobody is told anything when the client ends in order, and nothing is left behind."""
     ids = kit.new_engine(), kit.new_engine()
@@ -141,6 +183,7 @@ def main():
             killed(policy, f"{placement}, {role}", role, False)
             if placement == "thread":
                 killed(policy, f"copy, {role}", role, True)
+        young(policy, placement)
         orderly(policy, placement)
     kit.finish()
 
