@@ -28,7 +28,7 @@ _Static_assert(SYS_connect == 42 && SYS_getsockopt == 55, "the range below");
 _Static_assert(SYS_prctl == 157 && SYS_capset == 126 && SYS_chroot == 161 && SYS_epoll_ctl == 233,
 	       "the numbers below");
 _Static_assert(SYS_accept4 == 288 && SYS_seccomp == 317, "the numbers below");
-_Static_assert(SYS_io_uring_setup == 425 && SYS_io_uring_enter == 426, "the numbers below");
+_Static_assert(SYS_io_uring_setup == 425 && SYS_io_uring_register == 427, "the numbers below");
 _Static_assert(SYS_exit_group == 231 && SYS_execve == 59 && SYS_execveat == 322, "and these");
 
 __asm__(".pushsection .text\n"
@@ -48,7 +48,7 @@ __asm__(".pushsection .text\n"
 	"	cmpq $126, %rdi\n"
 	"	je qs_syscall_dispatch\n"
 	"	leaq -425(%rdi), %rax\n"
-	"	cmpq $1, %rax\n"
+	"	cmpq $2, %rax\n"
 	"	jbe qs_syscall_dispatch\n"
 	"	cmpq $161, %rdi\n"
 	"	je qs_syscall_dispatch\n"
@@ -76,10 +76,23 @@ __attribute__((used)) qs_syscall_fn *qs_syscall_real = early;
 #define LEN(x) ((socklen_t *)(x))
 #define DATA(x) ((void *)(x))
 
+static long ring_setup(long entries, struct io_uring_params *params)
+{
+	struct qs_uring_setup setup;
+	long fd;
+
+	if (!qs_watching() || !params)
+		return qs_syscall_real(SYS_io_uring_setup, entries, (long)params, 0, 0, 0, 0);
+	qs_uring_before_setup(&setup, params);
+	fd = qs_syscall_real(SYS_io_uring_setup, entries, (long)params, 0, 0, 0, 0);
+	qs_uring_after_setup(&setup, (int)fd, params);
+	return fd;
+}
+
 __attribute__((used)) long qs_syscall_dispatch(long nr, long a, long b, long c, long d, long e,
 					       long f)
 {
-	long rc;
+	long rc, n;
 
 	switch (nr) {
 	case SYS_connect:
@@ -122,13 +135,14 @@ __attribute__((used)) long qs_syscall_dispatch(long nr, long a, long b, long c, 
 	case SYS_execveat:
 		return execveat(FD, DATA(b), DATA(c), DATA(d), (int)e);
 	case SYS_io_uring_setup:
-		rc = qs_syscall_real(nr, a, b, c, d, e, f);
-		if (rc >= 0 && qs_watching())
-			qs_uring_after_setup((int)rc, DATA(b));
-		return rc;
+		return ring_setup(a, DATA(b));
 	case SYS_io_uring_enter:
-		if (qs_watching())
-			qs_uring_before_enter(FD, (unsigned)b, (unsigned)d);
+		n = qs_watching() ? (long)qs_uring_before_enter(FD, (unsigned)b, (unsigned)d) : b;
+		rc = qs_syscall_real(nr, a, n, c, d, e, f);
+		return rc >= 0 && n != b ? b : rc;
+	case SYS_io_uring_register:
+		if (qs_watching() && !qs_uring_may_register((unsigned)b, DATA(c), (unsigned)d))
+			return qs_result(-EINVAL);
 		return qs_syscall_real(nr, a, b, c, d, e, f);
 	case SYS_chroot:
 		return chroot(DATA(a));

@@ -16,7 +16,7 @@
 /*
  * Theory. Reading, writing and polling a mapped socket by io_uring is the kernel's own. But a ring
  * also connects and listens, and that never passes libc: in the clear, where the policy says quic.
- * So each request is looked at before it is submitted (uring_enter.c says how it is got hold of).
+ * So each request is looked at before it is submitted (uring_enter.c and uring_ring.c say how it is got hold of).
  *
  * connect, listen, and send with MSG_FASTOPEN: made here as the function would, waiting for the
  * handshake, and the request becomes a NOP with the result. That is as slow as a blocking
@@ -26,9 +26,7 @@
  * so none is asked for, and the new descriptor has no mark until somebody asks for it: qs_sock_mark()
  * then finds it by the record that its peer is named with.
  *
- * A ring whose memory only the app knows (set up by instructions of its own, or by
- * IORING_SETUP_NO_MMAP), and one that the kernel polls without a call (SQPOLL, set up by number),
- * can't be looked into: they are counted, and quicshim(7) says so.
+ * A ring that is set up by instructions of the app's own is never seen; quicshim(7) says so.
  */
 
 #define OP_LISTEN 57 /* IORING_OP_LISTEN, Linux 6.11 */
@@ -54,7 +52,7 @@ static void say(void)
 	}
 }
 
-static void count(enum qs_ring_kind kind)
+void qs_uring_count(enum qs_ring_kind kind)
 {
 	atomic_fetch_add_explicit(&unsaid[kind], 1, memory_order_relaxed);
 	say();
@@ -63,7 +61,7 @@ static void count(enum qs_ring_kind kind)
 void qs_uring_seen(void)
 {
 	atomic_store_explicit(&qs_state.rings, true, memory_order_relaxed);
-	count(QS_RING_SEEN);
+	qs_uring_count(QS_RING_SEEN);
 }
 
 static bool nop_has_result(void)
@@ -137,11 +135,11 @@ static void judge_connect(struct io_uring_sqe *sqe, const struct sockaddr *addr,
 			    "a connect by io_uring on a registered file was refused: it would go "
 			    "past the policy",
 			    "");
-		count(QS_RING_REFUSED);
+		qs_uring_count(QS_RING_REFUSED);
 		become_result(sqe, -EACCES);
 	} else if (qs_connect_would_map(sqe->fd, addr, len) || is_mapped(sqe->fd, &mark)) {
 		become_result(sqe, connect_now(sqe->fd, addr, len));
-		count(QS_RING_MADE);
+		qs_uring_count(QS_RING_MADE);
 	}
 }
 
@@ -159,7 +157,7 @@ static void judge_send(struct io_uring_sqe *sqe, const struct sockaddr *addr, so
 	if (!qs_connect_would_map(sqe->fd, addr, len))
 		return;
 	rc = connect_now(sqe->fd, addr, len);
-	count(QS_RING_MADE);
+	qs_uring_count(QS_RING_MADE);
 	if (rc < 0) {
 		become_result(sqe, rc);
 		return;
@@ -196,7 +194,7 @@ static void judge_listen(struct io_uring_sqe *sqe)
 			    "a listen by io_uring on a registered file was refused: it would go "
 			    "past the policy",
 			    "");
-		count(QS_RING_REFUSED);
+		qs_uring_count(QS_RING_REFUSED);
 		become_result(sqe, -EACCES);
 		return;
 	}
@@ -205,7 +203,7 @@ static void judge_listen(struct io_uring_sqe *sqe)
 	rc = listen(sqe->fd, backlog);
 	become_result(sqe, rc < 0 ? -errno : 0);
 	if (is_mapped(sqe->fd, &mark))
-		count(QS_RING_MADE);
+		qs_uring_count(QS_RING_MADE);
 }
 
 static void judge_accept(struct io_uring_sqe *sqe)
@@ -218,7 +216,7 @@ static void judge_accept(struct io_uring_sqe *sqe)
 	sqe->addr = 0;
 	sqe->addr2 = 0;
 	qs_sock_expect(&mark);
-	count(QS_RING_MADE);
+	qs_uring_count(QS_RING_MADE);
 }
 
 void qs_uring_judge(struct io_uring_sqe *sqe)

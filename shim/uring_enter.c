@@ -1,122 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The ways into io_uring: liburing's functions, and syscall(2). */
-#include "raw.h"
+/* The way into io_uring by liburing's functions. */
 #include "real.h"
 #include "state.h"
 #include "uring.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 
 /*
  * Theory. liburing enters the kernel by instructions of its own, so its functions that submit are
  * interposed: what the app has prepared lies between sqe_head and sqe_tail of its struct io_uring,
- * whose layout is liburing's ABI. Who sets rings up by syscall(2) (language run-times do) has a
- * memory that is not known to us: it is mapped for the moment of each io_uring_enter. To keep it
- * mapped would keep the ring alive after the app has closed it. The table knows the offsets of the
- * last RINGS rings by their descriptor; an entry that is wrong by now fails to be mapped.
+ * whose layout is liburing's ABI. Those that stand for the bare system calls are as these (uring_ring.c).
  *
  * A process that has no policy pays one branch, as everywhere.
  */
-
-#define RINGS 32u
-#define SETUP_NO_MMAP (1u << 14)
-#define SETUP_NO_SQARRAY (1u << 16)
-#define ENTER_REGISTERED_RING (1u << 4)
-
-/* --- by number --- */
-
-static struct ring {
-	atomic_int owner; /* descriptor + 1; 0 = free, -1 = being written */
-	uint32_t entries, flags;
-	struct io_sqring_offsets off;
-} rings[RINGS];
-static atomic_uint next_ring;
-
-void qs_uring_after_setup(int fd, const struct io_uring_params *params)
-{
-	struct ring *ring = NULL;
-
-	qs_uring_seen();
-	if (params->flags & SETUP_NO_MMAP)
-		return;
-	for (unsigned i = 0; i < RINGS && !ring; i++)
-		if (atomic_load(&rings[i].owner) == fd + 1)
-			ring = &rings[i];
-	if (!ring)
-		ring = &rings[atomic_fetch_add(&next_ring, 1) % RINGS];
-	atomic_store(&ring->owner, -1);
-	ring->entries = params->sq_entries;
-	ring->flags = params->flags;
-	ring->off = params->sq_off;
-	atomic_store_explicit(&ring->owner, fd + 1, memory_order_release);
-}
-
-static void *map_ring(int fd, size_t bytes, uint64_t offset)
-{
-	long at = qs_raw6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			  (long)offset);
-
-	return at < 0 && at > -4096 ? NULL : (void *)at;
-}
-
-static unsigned *at_offset(void *base, uint32_t offset)
-{
-	return (unsigned *)(void *)((char *)base + offset);
-}
-
-static void judge_range(const struct ring *ring, void *base, struct io_uring_sqe *sqes,
-			unsigned to_submit)
-{
-	unsigned head = __atomic_load_n(at_offset(base, ring->off.head), __ATOMIC_ACQUIRE);
-	unsigned tail = __atomic_load_n(at_offset(base, ring->off.tail), __ATOMIC_ACQUIRE);
-	unsigned shift = ring->flags & IORING_SETUP_SQE128 ? 1 : 0;
-
-	for (unsigned n = 0; head + n != tail && n < to_submit && n < ring->entries; n++) {
-		unsigned index = (head + n) & (ring->entries - 1);
-
-		if (!(ring->flags & SETUP_NO_SQARRAY))
-			index = at_offset(base, ring->off.array)[index];
-		if (index < ring->entries)
-			qs_uring_judge(&sqes[(size_t)index << shift]);
-	}
-}
-
-void qs_uring_before_enter(int fd, unsigned to_submit, unsigned flags)
-{
-	struct ring ring = {0};
-	size_t base_bytes, sqe_bytes;
-	void *base, *sqes;
-
-	if (!to_submit || (flags & ENTER_REGISTERED_RING))
-		return;
-	for (unsigned i = 0; i < RINGS && !ring.entries; i++) {
-		if (atomic_load_explicit(&rings[i].owner, memory_order_acquire) != fd + 1)
-			continue;
-		ring.entries = rings[i].entries;
-		ring.flags = rings[i].flags;
-		ring.off = rings[i].off;
-	}
-	if (!ring.entries)
-		return;
-	base_bytes = (ring.off.head > ring.off.tail ? ring.off.head : ring.off.tail) + 4;
-	if (!(ring.flags & SETUP_NO_SQARRAY))
-		base_bytes = ring.off.array + (size_t)ring.entries * sizeof(unsigned);
-	sqe_bytes = (size_t)ring.entries * sizeof(struct io_uring_sqe)
-		    << (ring.flags & IORING_SETUP_SQE128 ? 1 : 0);
-	base = map_ring(fd, base_bytes, IORING_OFF_SQ_RING);
-	sqes = base ? map_ring(fd, sqe_bytes, IORING_OFF_SQES) : NULL;
-	if (sqes) {
-		judge_range(&ring, base, sqes, to_submit);
-		qs_raw(SYS_munmap, sqes, sqe_bytes, 0, 0);
-	}
-	if (base)
-		qs_raw(SYS_munmap, base, base_bytes, 0, 0);
-}
-
-/* --- liburing --- */
 
 /* The head of its struct io_uring, as it has been since 2.0. */
 struct uring {
@@ -195,6 +94,7 @@ typedef int queue_init_mem_fn(unsigned, struct uring *, struct io_uring_params *
 typedef int setup_fn(unsigned, struct io_uring_params *);
 typedef int enter_fn(unsigned, unsigned, unsigned, unsigned, void *);
 typedef int enter2_fn(unsigned, unsigned, unsigned, unsigned, void *, size_t);
+typedef int register_fn(unsigned, unsigned, const void *, unsigned);
 
 QS_EXPORT ring_fn io_uring_submit, io_uring_submit_and_get_events;
 QS_EXPORT ring_number_fn io_uring_submit_and_wait;
@@ -208,6 +108,7 @@ QS_EXPORT queue_init_mem_fn io_uring_queue_init_mem;
 QS_EXPORT setup_fn io_uring_setup;
 QS_EXPORT enter_fn io_uring_enter;
 QS_EXPORT enter2_fn io_uring_enter2;
+QS_EXPORT register_fn io_uring_register;
 
 int io_uring_submit(struct uring *ring)
 {
@@ -317,30 +218,50 @@ int io_uring_queue_init_mem(unsigned entries, struct uring *ring, struct io_urin
 
 int io_uring_setup(unsigned entries, struct io_uring_params *params)
 {
+	struct qs_uring_setup setup;
 	int fd;
 
 	REAL("io_uring_setup", setup_fn);
+	if (!qs_watching())
+		return call(entries, params);
+	qs_uring_before_setup(&setup, params);
 	fd = call(entries, params);
-	if (fd >= 0 && qs_watching())
-		qs_uring_after_setup(fd, params);
+	qs_uring_after_setup(&setup, fd, params);
 	return fd;
+}
+
+/* A polled ring's call says that it has submitted what it was asked to. */
+static int entered(int rc, unsigned to_submit, unsigned made)
+{
+	return rc >= 0 && made != to_submit ? (int)to_submit : rc;
 }
 
 int io_uring_enter(unsigned fd, unsigned to_submit, unsigned want, unsigned flags, void *sigset)
 {
-	REAL("io_uring_enter", enter_fn);
+	unsigned n = to_submit;
 
+	REAL("io_uring_enter", enter_fn);
 	if (qs_watching())
-		qs_uring_before_enter((int)fd, to_submit, flags);
-	return call(fd, to_submit, want, flags, sigset);
+		n = qs_uring_before_enter((int)fd, to_submit, flags);
+	return entered(call(fd, n, want, flags, sigset), to_submit, n);
 }
 
 int io_uring_enter2(unsigned fd, unsigned to_submit, unsigned want, unsigned flags, void *sigset,
 		    size_t size)
 {
-	REAL("io_uring_enter2", enter2_fn);
+	unsigned n = to_submit;
 
+	REAL("io_uring_enter2", enter2_fn);
 	if (qs_watching())
-		qs_uring_before_enter((int)fd, to_submit, flags);
-	return call(fd, to_submit, want, flags, sigset, size);
+		n = qs_uring_before_enter((int)fd, to_submit, flags);
+	return entered(call(fd, n, want, flags, sigset, size), to_submit, n);
+}
+
+int io_uring_register(unsigned fd, unsigned op, const void *argument, unsigned n)
+{
+	REAL("io_uring_register", register_fn);
+
+	if (qs_watching() && !qs_uring_may_register(op, argument, n))
+		return -EINVAL;
+	return call(fd, op, argument, n);
 }

@@ -9,22 +9,49 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+/* Newer than some <linux/io_uring.h>. */
+#define RING_NO_MMAP (1u << 14)
+#define RING_NUMBER_ONLY (1u << 15) /* IORING_SETUP_REGISTERED_FD_ONLY */
+#define RING_ENTER_NUMBER (1u << 4) /* IORING_ENTER_REGISTERED_RING */
+
 struct ring {
 	int fd;
+	unsigned enter; /* flags of each call */
 	char *sq, *cq;
 	struct io_uring_sqe *entries;
 	struct io_uring_params params;
 };
 
-static inline void ring_open(struct ring *ring)
+static inline void ring_own_memory(struct ring *ring)
+{
+	int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE;
+
+	/* A page is enough for 4 entries of each kind, and for what leads them. */
+	ring->sq = ring->cq = mmap(NULL, 4096, prot, flags, -1, 0);
+	ring->entries = mmap(NULL, 4096, prot, flags, -1, 0);
+	CHECK(ring->sq != MAP_FAILED && ring->entries != MAP_FAILED);
+	ring->params.cq_off.resv2 = (uint64_t)(uintptr_t)ring->sq; /* user_addr */
+	ring->params.sq_off.resv2 = (uint64_t)(uintptr_t)ring->entries;
+}
+
+static inline void ring_open_with(struct ring *ring, unsigned setup)
 {
 	struct io_uring_params *p = &ring->params;
 	int prot = PROT_READ | PROT_WRITE, flags = MAP_SHARED | MAP_POPULATE;
 
-	memset(p, 0, sizeof(*p));
+	memset(ring, 0, sizeof(*ring));
+	p->flags = setup;
+	p->sq_thread_idle = 50;
+	if (setup & RING_NO_MMAP)
+		ring_own_memory(ring);
 	ring->fd = (int)syscall(SYS_io_uring_setup, 4, p);
 	if (ring->fd < 0)
-		ct_skip("io_uring is not to be had here");
+		ct_skip(setup ? "this kernel has no such ring" : "io_uring is not to be had here");
+	CHECK(p->flags == setup);
+	if (setup & RING_NUMBER_ONLY)
+		ring->enter = RING_ENTER_NUMBER;
+	if (setup & RING_NO_MMAP)
+		return;
 	ring->sq = mmap(NULL, p->sq_off.array + p->sq_entries * 4, prot, flags, ring->fd,
 			IORING_OFF_SQ_RING);
 	ring->cq = mmap(NULL, p->cq_off.cqes + p->cq_entries * sizeof(struct io_uring_cqe), prot,
@@ -32,6 +59,11 @@ static inline void ring_open(struct ring *ring)
 	ring->entries = mmap(NULL, p->sq_entries * sizeof(*ring->entries), prot, flags, ring->fd,
 			     IORING_OFF_SQES);
 	CHECK(ring->sq != MAP_FAILED && ring->cq != MAP_FAILED && ring->entries != MAP_FAILED);
+}
+
+static inline void ring_open(struct ring *ring)
+{
+	ring_open_with(ring, 0);
 }
 
 /* The next entry, cleared. */
@@ -43,6 +75,20 @@ static inline struct io_uring_sqe *ring_entry(struct ring *ring)
 
 	memset(entry, 0, sizeof(*entry));
 	return entry;
+}
+
+/* What was written at the tail goes to the kernel, which may be looking already; and until something is done. */
+static inline void ring_enter(struct ring *ring)
+{
+	unsigned *flags = (unsigned *)(void *)(ring->sq + ring->params.sq_off.flags);
+	bool polled = ring->params.flags & IORING_SETUP_SQPOLL;
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (polled && (__atomic_load_n(flags, __ATOMIC_RELAXED) & IORING_SQ_NEED_WAKEUP))
+		MUST((int)syscall(SYS_io_uring_enter, ring->fd, 0, 0,
+				  IORING_ENTER_SQ_WAKEUP | ring->enter, NULL, 0));
+	CHECK(syscall(SYS_io_uring_enter, ring->fd, polled ? 0 : 1, 1,
+		      IORING_ENTER_GETEVENTS | ring->enter, NULL, 0) == (polled ? 0 : 1));
 }
 
 /* Submits it, waits for it, and gives its result. */
@@ -59,7 +105,7 @@ static inline int ring_go(struct ring *ring)
 
 	array[*tail & *mask] = *tail & *mask;
 	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
-	CHECK(syscall(SYS_io_uring_enter, ring->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) == 1);
+	ring_enter(ring);
 	result = done[*head & *cq_mask].res;
 	__atomic_store_n(head, *head + 1, __ATOMIC_RELEASE);
 	return result;
