@@ -118,11 +118,18 @@ QS_EXPORT void _Exit(int status)
 	qs_real.exit_now(status);
 }
 
+/* Not asked under a filter, which may punish the question: then the engine leaves for an exec that fails. */
+static bool will_fail(int dir, const char *path)
+{
+	return path && !atomic_load_explicit(&qs_state.filtered, memory_order_relaxed) &&
+	       (qs_raw6(SYS_faccessat2, dir, (long)path, X_OK, AT_EACCESS, 0, 0) == -EACCES ||
+		qs_raw(SYS_faccessat, dir, path, F_OK, 0) < 0);
+}
+
 static void leave_to(int dir, const char *path)
 {
 	if (__atomic_load_n(&qs_exit_hook, __ATOMIC_ACQUIRE) == NULL || forbidden() ||
-	    (path && qs_raw6(SYS_faccessat2, dir, (long)path, X_OK, AT_EACCESS, 0, 0) == -EACCES) ||
-	    (path && qs_raw(SYS_faccessat, dir, path, F_OK, 0) < 0))
+	    will_fail(dir, path))
 		return;
 	qs_exit_leave(QS_LEAVE_EXEC);
 }

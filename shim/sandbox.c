@@ -8,20 +8,15 @@
 #include "privilege.h"
 #include "raw.h"
 #include "real.h"
+#include "sandbox_calls.h"
 #include "state.h"
 
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sched.h>
 #include <stdarg.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 
 /*
  * Theory. A filter may end the program at a system call that it does not make itself (R7). The app hands its
- * filter over through us, so each kind of call that we add is tried on it first, as the kernel would
+ * filter over through us, so each kind of call that we add (sandbox_calls.c) is tried on it first, as the kernel would
  * (filter.c), and what it would punish is given up, for the whole process:
  *
  *	filtered	making one call of the app's as another (any filter)
@@ -36,84 +31,16 @@
  * thread's makes no difference here.
  */
 
-struct call {
-	int nr;
-	uint64_t argument[6];
-};
-
-static const struct call looks[] = {
-	{SYS_getsockopt, {3, SOL_SOCKET, SO_MAX_PACING_RATE}},
-	{SYS_setsockopt, {3, SOL_SOCKET, SO_MAX_PACING_RATE}},
-	{SYS_getsockopt, {3, SOL_SOCKET, SO_PEERCRED}},
-	{SYS_getsockopt, {3, IPPROTO_TCP, TCP_INFO}},
-	{SYS_getpeername, {3}},
-	{SYS_getsockname, {3}},
-	{SYS_fcntl, {3, F_GETFL}},
-	{SYS_ppoll, {0, 1}},
-	{SYS_geteuid, {0}},
-};
-
-static const struct call asks[] = {
-	{SYS_socket, {AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC}},
-	{SYS_socket, {AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC}},
-	{SYS_socket, {AF_INET, SOCK_DGRAM | SOCK_CLOEXEC}},
-	{SYS_setsockopt, {3, SOL_SOCKET, SO_RCVTIMEO}},
-	{SYS_setsockopt, {3, SOL_SOCKET, SO_SNDBUF}},
-	{SYS_socketpair, {AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC}},
-	{SYS_connect, {3}},
-	{SYS_accept4, {3}},
-	{SYS_shutdown, {3}},
-	{SYS_uname, {0}},
-	{SYS_sendmsg, {3}},
-	{SYS_recvmsg, {3}},
-	{SYS_dup3, {3, 4, O_CLOEXEC}},
-	{SYS_fcntl, {3, F_SETFL}},
-	{SYS_close, {3}},
-	{SYS_epoll_ctl, {3, 1, 4}},
-	{SYS_getuid, {0}},
-	{SYS_getpid, {0}},
-	{SYS_mmap, {0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, 3}},
-	{SYS_newfstatat, {3}},
-	{SYS_fstat, {3}},
-	{SYS_nanosleep, {0}},
-	{SYS_tgkill, {0}},
-	{SYS_futex, {0}},
-};
-
-static const struct call spawns[] = {
-	{SYS_clone, {CLONE_VM | CLONE_VFORK}},
-	{SYS_execve, {0}},
-	{SYS_wait4, {0}},
-	{SYS_exit, {0}},
-	{SYS_bind, {3}},
-	{SYS_listen, {3}},
-	{SYS_openat, {0}},
-	{SYS_setsid, {0}},
-	{SYS_chdir, {0}},
-	{SYS_close_range, {3, ~0u}},
-	{SYS_rt_sigaction, {1}},
-	{SYS_rt_sigprocmask, {0}},
-	{SYS_prctl, {PR_GET_CHILD_SUBREAPER}},
-	{SYS_mmap, {0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS}},
-	{SYS_munmap, {0}},
-};
-
-static const struct call says[] = {
-	{SYS_write, {2}},
-	{SYS_fcntl, {2, F_GETFL}},
-	{SYS_newfstatat, {2}},
-	{SYS_fstat, {2}},
-};
-
-static bool any_deadly(const struct sock_fprog *filter, const struct call *calls, size_t n)
+static bool is_deadly(const struct sock_fprog *filter, enum qs_own_calls kind)
 {
+	size_t n;
+	const struct qs_own_call *calls = qs_own_calls(kind, &n);
+
 	for (size_t i = 0; i < n; i++)
 		if (!filter || qs_filter_is_deadly(filter, calls[i].nr, calls[i].argument))
 			return true;
 	return false;
 }
-
-#define DEADLY(filter, calls) any_deadly(filter, calls, sizeof(calls) / sizeof((calls)[0]))
 
 static void raise_flag(atomic_bool *flag)
 {
@@ -125,16 +52,16 @@ void qs_sandbox_note(const void *filter)
 	raise_flag(&qs_state.filtered);
 	if (!qs_watching())
 		return;
-	if (DEADLY(filter, says))
+	if (is_deadly(filter, QS_CALLS_SAY))
 		raise_flag(&qs_state.mute);
-	if (DEADLY(filter, spawns))
+	if (is_deadly(filter, QS_CALLS_SPAWN))
 		raise_flag(&qs_state.no_spawn);
-	if (DEADLY(filter, looks)) {
+	if (is_deadly(filter, QS_CALLS_LOOK)) {
 		raise_flag(&qs_state.blind);
 		raise_flag(&qs_state.sealed);
 		raise_flag(&qs_state.sandboxed);
 	}
-	if (DEADLY(filter, asks))
+	if (is_deadly(filter, QS_CALLS_ASK))
 		raise_flag(&qs_state.sealed);
 }
 

@@ -152,7 +152,9 @@ static int get_virtual(int fd, struct qs_mark *mark, int name, void *value, sock
 
 		/* AF_UNIX knows but what was set. */
 		if (qs_sys_getsockopt(fd, SOL_SOCKET, name, &number, &size) < 0 || number < 0)
-			number = qs_raw(SYS_getcpu, &cpu, NULL, NULL, 0) == 0 ? (int)cpu : 0;
+			number = qs_may_swap() && qs_raw(SYS_getcpu, &cpu, NULL, NULL, 0) == 0
+					 ? (int)cpu
+					 : 0;
 		break;
 	}
 	case SO_PEERCRED:

@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Our reading of seccomp filters against the kernel's: both judge the same calls of the same filters. */
+/* Our reading of seccomp filters against the kernel's: both judge the same calls of the same filters. And each of our
+ * own calls: what is given up when a filter punishes it. */
 #include "filter.h"
+
+#include "sandbox.h"
+#include "sandbox_calls.h"
+#include "state.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -157,12 +164,128 @@ static void nonsense(void **state)
 	assert_true(qs_filter_is_deadly(&filter, SYS_read, argument));
 }
 
+/* --- our own calls --- */
+
+/* Kills at this call with these arguments, lets all others through. */
+static unsigned punish(struct sock_filter code[16], const struct qs_own_call *call)
+{
+	unsigned n = 0;
+
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, NR);
+	code[n++] =
+		(struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call->nr, 1, 0);
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	for (unsigned i = 0; i < 4; i++) {
+		code[n++] =
+			(struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)ARG(i));
+		code[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+							 (uint32_t)call->argument[i], 1, 0);
+		code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	}
+	code[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+	return n;
+}
+
+static bool has_call(enum qs_own_calls kind, const struct qs_own_call *call)
+{
+	size_t n;
+	const struct qs_own_call *calls = qs_own_calls(kind, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (calls[i].nr == call->nr &&
+		    memcmp(calls[i].argument, call->argument, sizeof(call->argument)) == 0)
+			return true;
+	return false;
+}
+
+static void given_up(const struct qs_own_call *call)
+{
+	struct sock_filter code[16];
+	struct sock_fprog filter = {.filter = code};
+	bool look = has_call(QS_CALLS_LOOK, call), ask = has_call(QS_CALLS_ASK, call);
+
+	filter.len = (unsigned short)punish(code, call);
+	qs_state.filtered = qs_state.sandboxed = qs_state.blind = false;
+	qs_state.sealed = qs_state.no_spawn = qs_state.mute = false;
+	qs_sandbox_note(&filter);
+	assert_true(qs_state.filtered);
+	assert_int_equal(qs_state.blind, look);
+	assert_int_equal(qs_state.sandboxed, look);
+	assert_int_equal(qs_state.sealed, look || ask);
+	assert_int_equal(qs_state.no_spawn, has_call(QS_CALLS_SPAWN, call));
+	assert_int_equal(qs_state.mute, has_call(QS_CALLS_SAY, call));
+}
+
+/* A file that the reason names does make the call. */
+static void made_in(const char *file, size_t len, const char *name)
+{
+	char path[4096], line[1024];
+	bool found = false;
+	FILE *in;
+
+	snprintf(path, sizeof(path), QS_SOURCE_DIR "/shim/%.*s", (int)len, file);
+	in = fopen(path, "re");
+	if (in == NULL)
+		fail_msg("%s is no file", path);
+	/* As SYS_name, as qs_sys_name, by libc's function, or by a helper function of raw.h with another name. */
+	while (!found && fgets(line, sizeof(line), in) != NULL)
+		found = strstr(line, name) != NULL;
+	fclose(in);
+	if (!found)
+		fail_msg("%s does not call %s", path, name);
+}
+
+static const char *written_as(const char *name)
+{
+	if (strcmp(name, "newfstatat") == 0)
+		return "fstat";
+	return strcmp(name, "nanosleep") == 0 ? "pause_ms" : name;
+}
+
+static void has_reason(const struct qs_own_call *call)
+{
+	const char *at = call->why, *colon = strchr(at, ':');
+
+	assert_non_null(colon);
+	assert_true(colon[1] == ' ' && colon[2] != '\0');
+	while (at < colon) {
+		size_t len = strcspn(at, ",:");
+
+		made_in(at, len, written_as(call->name));
+		at += len;
+		at += at < colon ? strspn(at, ", ") : 0;
+	}
+}
+
+static void each_of_ours(void **state)
+{
+	(void)state;
+	if (qs_state.stage == 0)
+		qs_state_init();
+	qs_state.watching = true;
+	for (int kind = 0; kind < QS_CALLS_MAX; kind++) {
+		size_t n;
+		const struct qs_own_call *calls = qs_own_calls((enum qs_own_calls)kind, &n);
+
+		assert_true(n > 0);
+		for (size_t i = 0; i < n; i++) {
+			has_reason(&calls[i]);
+			given_up(&calls[i]);
+		}
+	}
+	/* Strict mode leaves nothing. */
+	qs_state.sealed = qs_state.blind = false;
+	qs_sandbox_note(NULL);
+	assert_true(qs_state.sealed && qs_state.blind && qs_state.no_spawn && qs_state.mute);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(as_the_kernel),
 		cmocka_unit_test(what_is_deadly),
 		cmocka_unit_test(nonsense),
+		cmocka_unit_test(each_of_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
