@@ -39,6 +39,7 @@ static time_t deadline;
 static char self[4096]; /* valgrind answers readlink for /proc/self/exe, but not execve */
 static unsigned base_seed = 1;
 static atomic_uint counts[ACTS], sessions, broken;
+static atomic_ullong whole_bytes; /* went up and down, and every one was compared */
 
 /* --- the server --- */
 
@@ -230,6 +231,8 @@ static void *client(void *argument)
 
 		play(act, &word);
 		atomic_fetch_add(&counts[act], 1);
+		if (!word.breaks)
+			atomic_fetch_add(&whole_bytes, (unsigned long long)(word.up + word.down));
 	}
 	return NULL;
 }
@@ -284,8 +287,9 @@ static void run(int server_port)
 		printf("%s %u, ", act_names[i], counts[i]);
 		total += counts[i];
 	}
-	printf("%u in all; %d descriptors before and %d after, memory %ld KiB early and %ld late\n",
-	       total, before, after, early, late);
+	printf("%u in all, %llu bytes of whole ones; %d descriptors before and %d after, "
+	       "memory %ld KiB early and %ld late\n",
+	       total, whole_bytes, before, after, early, late);
 	fflush(stdout);
 	CHECK(after == before);
 	if (getenv("STRESS_NO_MEMORY") == NULL)
