@@ -238,6 +238,7 @@ void qs_conn_drop(struct qs_conn *conn, int app_error)
 	end_streams(conn, app_error, "");
 	while (conn->cids != NULL)
 		qs_conn_cid_remove(conn, conn->cids->data, conn->cids->len);
+	qs_reset_token_remove_all(conn);
 	qs_timer_clear(&engine->timers, &conn->timer);
 	if (conn->dirty)
 		TAILQ_REMOVE(&engine->dirty, conn, link_dirty);

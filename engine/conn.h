@@ -5,6 +5,7 @@
 
 #include "engine.h"
 #include "hash.h"
+#include "reset_token.h"
 #include "tls.h"
 
 #include <ngtcp2/ngtcp2.h>
@@ -60,6 +61,7 @@ struct qs_conn {
 	struct qs_addr path_target; /* our address of the path being validated; family 0 = none is */
 	bool ping; /* the peer must hear from us now */
 	struct qs_cid_entry *cids; /* the newest first */
+	struct qs_reset_token *reset_tokens;
 	unsigned n_retired;
 	bool opening; /* counted in engine->n_opening */
 	const uint8_t *reset_secret; /* QS_TLS_RESET_SECRET octets; the engine's or the creds' */

@@ -52,6 +52,20 @@ static int cb_remove_cid(ngtcp2_conn *quic, const ngtcp2_cid *cid, void *user_da
 	return 0;
 }
 
+/* IDs of the peer's that we send to; a reset that ends with the token of another one is nobody's. */
+static int cb_dcid_status(ngtcp2_conn *quic, ngtcp2_connection_id_status_type type, uint64_t seq,
+			  const ngtcp2_cid *cid, const uint8_t *token, void *user_data)
+{
+	(void)quic;
+	(void)seq;
+	(void)cid;
+	if (token != NULL && type == NGTCP2_CONNECTION_ID_STATUS_TYPE_ACTIVATE)
+		qs_reset_token_add(user_data, token);
+	else if (token != NULL && type == NGTCP2_CONNECTION_ID_STATUS_TYPE_DEACTIVATE)
+		qs_reset_token_remove(user_data, token);
+	return 0;
+}
+
 static void conn_is_up(struct qs_conn *conn)
 {
 	conn->handshake_done = true;
@@ -230,7 +244,7 @@ static int cb_path_validation(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_pa
 	.stream_reset = cb_stream_reset, .extend_max_stream_data = cb_more_stream_data,            \
 	.rand = cb_rand, .get_new_connection_id = cb_new_cid,                                      \
 	.remove_connection_id = cb_remove_cid, .update_key = ngtcp2_crypto_update_key_cb,          \
-	.path_validation = cb_path_validation,                                                     \
+	.path_validation = cb_path_validation, .dcid_status = cb_dcid_status,             \
 	.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,                         \
 	.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,                     \
 	.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,                       \

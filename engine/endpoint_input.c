@@ -28,9 +28,7 @@
 #define DRAIN_BATCHES 64
 #define RESETS_A_SECOND 100u
 #define RESET_OCTETS 41u /* at most */
-#define LOOKS_A_SECOND 1000u
 #define RESET_LEAST 21u
-#define ACTIVE_IDS_MAX 16u
 #define REFUSALS_A_SECOND 1000u
 
 /* Something to be taken: packets of one connection, and how they came. */
@@ -58,7 +56,7 @@ bool qs_endpoint_within_budget(struct qs_engine *engine, unsigned *n, unsigned m
 {
 	if (engine->now_ns - engine->resets_since_ns > QS_NSEC) {
 		engine->resets_since_ns = engine->now_ns;
-		engine->n_resets = engine->n_refusals = engine->n_looks = 0;
+		engine->n_resets = engine->n_refusals = 0;
 	}
 	return (*n)++ < most;
 }
@@ -232,47 +230,27 @@ static struct qs_conn *not_ours(const struct arrival *a)
 	return NULL;
 }
 
-static bool ends_with_token(struct qs_conn *conn, const uint8_t *end)
-{
-	ngtcp2_cid_token ids[ACTIVE_IDS_MAX];
-	size_t n;
-
-	if (conn->poisoned || conn->state == QS_CONNECTION_CLOSING ||
-	    ngtcp2_conn_get_active_dcid(conn->quic, NULL) > ACTIVE_IDS_MAX)
-		return false;
-	n = ngtcp2_conn_get_active_dcid(conn->quic, ids);
-	for (size_t i = 0; i < n; i++) {
-		if (ids[i].token_present &&
-		    gnutls_memcmp(ids[i].token, end, NGTCP2_STATELESS_RESET_TOKENLEN) == 0)
-			return true;
-	}
-	return false;
-}
-
 /*
  * A stateless reset looks like a short header with an ID of nobody's: only its end tells whom it is for (RFC 9000,
- * 10.3.1). The library judges it again. At most LOOKS_A_SECOND, since strangers may send such packets too.
+ * 10.3.1). The library judges it again.
  */
 static struct qs_conn *reset_for(const struct arrival *a)
 {
-	struct qs_engine *engine = a->endpoint->engine;
 	struct qs_addr remote;
 	struct qs_conn *conn;
 
 	if (a->vc.version != 0 || a->len < RESET_LEAST || a->handed != NULL ||
-	    a->train->len != a->len ||
-	    !qs_endpoint_within_budget(engine, &engine->n_looks, LOOKS_A_SECOND) ||
-	    qs_addr_from_sockaddr(&remote, (const struct sockaddr *)&a->train->remote,
-				  a->train->remote_len) < 0)
+	    a->train->len != a->len)
 		return NULL;
-	TAILQ_FOREACH(conn, &engine->conns, link_all)
-	{
-		if (conn->endpoint == a->endpoint && qs_addr_equal(&conn->peer, &remote) &&
-		    ends_with_token(conn,
-				    a->train->data + a->len - NGTCP2_STATELESS_RESET_TOKENLEN))
-			return conn;
-	}
-	return NULL;
+	conn = qs_reset_token_find(a->endpoint->engine,
+				   a->train->data + a->len - NGTCP2_STATELESS_RESET_TOKENLEN);
+	if (conn == NULL || conn->endpoint != a->endpoint || conn->poisoned ||
+	    conn->state == QS_CONNECTION_CLOSING ||
+	    qs_addr_from_sockaddr(&remote, (const struct sockaddr *)&a->train->remote,
+				  a->train->remote_len) < 0 ||
+	    !qs_addr_equal(&conn->peer, &remote))
+		return NULL;
+	return conn;
 }
 
 static void client_orphan(const struct arrival *a)

@@ -13,6 +13,7 @@
 #include "conn.h"
 #include "fallback.h"
 #include "group.h"
+#include "hash.h"
 #include "listen.h"
 #include "log.h"
 #include "migrate.h"
@@ -319,6 +320,8 @@ int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity,
 		raise_limit();
 	if (getrandom(engine->reset_secret, sizeof(engine->reset_secret), 0) < 0)
 		rv = -errno;
+	if (rv == 0)
+		rv = qs_hash_init();
 	if (rv == 0)
 		rv = load_policy(engine, policy_path);
 	if (rv == 0)

@@ -40,6 +40,7 @@ struct qs_listener;
 struct qs_endpoint;
 struct qs_request;
 struct qs_cid_entry;
+struct qs_reset_token;
 struct qs_tls_creds;
 struct qs_migrate;
 struct qs_worker;
@@ -114,6 +115,7 @@ struct qs_engine {
 	struct qs_status_verdict *verdicts; /* ring of QS_VERDICTS_MAX; NULL until the first */
 	uint64_t n_verdicts; /* ever */
 	struct qs_cid_entry *cids; /* uthash */
+	struct qs_reset_token *reset_tokens; /* uthash: of the peers */
 	struct qs_migrate *migrate; /* news of the network; NULL = nobody needs them yet */
 	struct qs_chunk *free_chunks;
 	unsigned n_free_chunks;
@@ -123,7 +125,7 @@ struct qs_engine {
 	uint32_t next_listener_id;
 	uint64_t next_conn_id;
 	uint64_t resets_since_ns; /* stateless resets sent since then */
-	unsigned n_resets, n_refusals, n_looks;
+	unsigned n_resets, n_refusals;
 	uint64_t refusal_ns; /* when one was last logged */
 	unsigned n_streams, n_conns, n_requests, n_strangers, n_controls, n_viewers;
 	unsigned n_opening; /* server connections in the handshake */
