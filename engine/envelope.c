@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Plain TCP connections of a listener in mode prefer, on their way into the app. */
+/* Plain TCP connections of a listener: in mode prefer on their way into the app, in mode quic out again. */
 
 /*
- * Theory. The app's descriptor is an AF_UNIX listener, and TCP clients shall have native speed: so
+ * Theory. A TCP socket that listens already when it comes to us (LISTEN_FDS) can't be made to stop: the service
+ * manager has it too, and would see its end. So in mode quic what comes there is accepted and reset at once.
+ *
+ * In mode prefer the app's descriptor is an AF_UNIX listener, and TCP clients shall have native speed: so
  * each accepted TCP socket is sent to the app as it is, in an envelope (control.h), by way of that
  * listener. poll, EMFILE, and the herd of workers are then the kernel's, and the queue of the TCP
  * listener is its backlog: while the app's queue has no room one connection is held here, and no
@@ -234,6 +237,12 @@ static void ask_socket(struct qs_envelope *envelope)
 		qs_addr_from_sockaddr(&envelope->local, (struct sockaddr *)&sa, len);
 }
 
+/* Later there may be some. */
+static bool is_want(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
 static bool accept_one(struct qs_listener *listener)
 {
 	struct sockaddr_storage sa;
@@ -243,7 +252,7 @@ static bool accept_one(struct qs_listener *listener)
 	struct qs_options applied;
 
 	if (fd < 0) {
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+		if (is_want(errno))
 			pause_accepting(listener, NO_DESCRIPTORS_NS);
 		return errno == ECONNABORTED;
 	}
@@ -305,6 +314,39 @@ int qs_envelope_listen(struct qs_listener *listener, int backlog)
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	listener->tcp_timer.fn = tcp_timer;
 	listener->tcp = (struct qs_source){.fd = fd, .fn = tcp_event};
+	return qs_source_add(listener->engine, &listener->tcp, EPOLLIN);
+}
+
+/* They would wait for ever in a queue that nobody empties. */
+static void away_event(struct qs_source *source, uint32_t events)
+{
+	struct qs_listener *listener = qs_container(source, struct qs_listener, tcp);
+
+	(void)events;
+	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+		int fd = accept4(listener->tcp_fd, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			qs_relay_close_tcp(fd, true);
+			listener->refused++;
+		} else if (is_want(errno)) {
+			pause_accepting(listener, NO_DESCRIPTORS_NS);
+			return;
+		} else if (errno != ECONNABORTED) {
+			if (errno != EAGAIN) /* whoever shares it has shut it down */
+				qs_envelope_stop(listener);
+			return;
+		}
+	}
+}
+
+int qs_envelope_turn_away(struct qs_listener *listener)
+{
+	int fd = listener->tcp_fd;
+
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	listener->tcp_timer.fn = tcp_timer;
+	listener->tcp = (struct qs_source){.fd = fd, .fn = away_event};
 	return qs_source_add(listener->engine, &listener->tcp, EPOLLIN);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Plain TCP connections of a listener in mode prefer, on their way into the app. Engine thread only. */
+/* Plain TCP connections of a listener: on their way into the app, or out again. Engine thread only. */
 #ifndef QS_ENVELOPE_H
 #define QS_ENVELOPE_H
 
@@ -19,6 +19,8 @@ struct qs_envelope {
 
 /* Makes the listener's TCP socket listen, and accepts on it from now on. 0 or -errno. */
 int qs_envelope_listen(struct qs_listener *listener, int backlog);
+/* The TCP socket listens already, in mode quic: who comes there is reset from now on. 0 or -errno. */
+int qs_envelope_turn_away(struct qs_listener *listener);
 /* No more; what is held is closed. The TCP socket stays open. */
 void qs_envelope_stop(struct qs_listener *listener);
 

@@ -11,7 +11,7 @@
  * lives, ECONNREFUSED when it is gone. That is asked when the process that called listen() exits
  * (pidfd), and ten times a second (a fork may hold it).
  * In mode quic the app's TCP socket is kept bound and never listens: the port stays ours, and TCP
- * gets RST. In mode prefer it listens, and what it accepts goes to the app in envelopes (envelope.c).
+ * gets RST; one that a service manager made listen goes on, and each that comes there gets RST. In mode prefer it listens, and what it accepts goes to the app in envelopes (envelope.c).
  */
 #include "listen.h"
 
@@ -258,6 +258,17 @@ static int take_slot(struct qs_listener *listener)
 	return 0;
 }
 
+static int watch_tcp(struct qs_listener *listener, int backlog)
+{
+	socklen_t len = sizeof(int);
+	int listens = 0;
+
+	if (listener->rule->mode == QS_MODE_PREFER)
+		return qs_envelope_listen(listener, backlog);
+	getsockopt(listener->tcp_fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len);
+	return listens ? qs_envelope_turn_away(listener) : 0;
+}
+
 int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog,
 		    const struct qs_options *options, int32_t pid, int *out_fd, char *text)
 {
@@ -288,8 +299,8 @@ int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog,
 	/* Only now: connections may come while the endpoints' siblings are asked. */
 	if (rv >= 0)
 		rv = open_endpoints(listener, text);
-	if (rv >= 0 && listener->rule->mode == QS_MODE_PREFER)
-		rv = qs_envelope_listen(listener, backlog);
+	if (rv >= 0)
+		rv = watch_tcp(listener, backlog);
 	if (rv < 0) {
 		if (*out_fd >= 0)
 			close(*out_fd);

@@ -13,8 +13,8 @@ struct qs_listener {
 	TAILQ_ENTRY(qs_listener) link;
 	struct qs_endpoint *endpoints[2]; /* IPv4 and IPv6 for a dual-stack one */
 	int path_fd; /* O_PATH: connects go through /proc/thread-self/fd */
-	int tcp_fd; /* the app's TCP socket, keeps the port ours; listens only in mode prefer */
-	/* Mode prefer: envelope.c */
+	int tcp_fd; /* the app's TCP socket, keeps the port ours; listens in mode prefer, or if it did before */
+	/* Where it listens: envelope.c */
 	struct qs_source tcp; /* the same; -1 = not watched */
 	struct qs_timer tcp_timer; /* accepting pauses until then */
 	struct qs_envelope_list envelopes; /* what the app has not opened yet */

@@ -20,7 +20,8 @@
  * Theory. The engine judges the address by its own copy of the policy and keeps the TCP socket,
  * which holds the port. Its AF_UNIX listener replaces the app's descriptor, so that backlog,
  * wake-ups and EMFILE are the kernel's. A listener that a service manager opened (LISTEN_FDS) is
- * mapped before main: the program never calls listen(). If the engine says no to a listen(), the app's socket is
+ * mapped before main: the program never calls listen(). It listens on, since the service manager has it too: what
+ * comes there by TCP is the engine's (envelope.c), or stays in its queue where no engine is told of it. If the engine says no to a listen(), the app's socket is
  * as it was, and listen() gives the engine's errno.
  */
 
