@@ -14,6 +14,7 @@
 #include "errmap.h"
 #include "listen.h"
 #include "log.h"
+#include "sniff.h"
 #include "token.h"
 
 #include <arpa/inet.h>
@@ -116,6 +117,7 @@ static void answer(struct qs_endpoint *endpoint, const struct qs_udp_train *trai
 void qs_conn_retry(struct qs_endpoint *endpoint, const struct qs_udp_train *train,
 		   const uint8_t *packet, size_t len)
 {
+	struct qs_engine *engine = endpoint->engine;
 	uint8_t out[256];
 	ngtcp2_pkt_hd hd;
 	ngtcp2_cid scid;
@@ -123,7 +125,11 @@ void qs_conn_retry(struct qs_endpoint *endpoint, const struct qs_udp_train *trai
 	if (ngtcp2_accept(&hd, packet, len) != 0 || hd.tokenlen > 0 ||
 	    qs_conn_cid_make(endpoint, &scid) < 0)
 		return;
-	endpoint->engine->totals.retries_sent++;
+	if (!qs_flood_admit(&engine->flood, QS_FLOOD_RETRY, engine->now_ns)) {
+		engine->totals.flights_dropped++;
+		return;
+	}
+	engine->totals.retries_sent++;
 	answer(endpoint, train, out,
 	       qs_token_write_retry(out, sizeof(out), endpoint->token_secret, &hd,
 				    (const struct sockaddr *)&train->remote, &scid, wall_ns()));
@@ -142,6 +148,23 @@ static bool validate(struct qs_endpoint *endpoint, const struct qs_udp_train *tr
 		return true;
 	if (qs_endpoint_within_budget(engine, &engine->n_refusals, REFUSALS_A_SECOND))
 		answer(endpoint, train, out, qs_token_write_refusal(out, sizeof(out), hd));
+	return false;
+}
+
+/*
+ * Noise would cost as much as a client otherwise. Without the ClientHello's first octet, the library asks for a Retry
+ * once all is made: so rather before.
+ */
+static bool is_worth_it(struct qs_endpoint *endpoint, const struct qs_udp_train *train,
+			const uint8_t *packet, size_t len, const struct origin *origin)
+{
+	bool first;
+
+	if (qs_sniff_once(packet, len, &first) == QS_SNIFF_NOISE)
+		return false;
+	if (first || origin->kind != QS_TOKEN_NONE)
+		return true;
+	qs_conn_retry(endpoint, train, packet, len);
 	return false;
 }
 
@@ -169,6 +192,8 @@ struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_rul
 		qs_conn_retry(endpoint, train, packet, len);
 		return NULL;
 	}
+	if (!is_worth_it(endpoint, train, packet, len, &origin))
+		return NULL;
 	creds = qs_engine_creds(engine, rule, text);
 	conn = creds != NULL ? qs_conn_new(engine, endpoint, rule, true) : NULL;
 	if (conn == NULL)

@@ -136,12 +136,22 @@ void qs_endpoint_refuse(struct qs_endpoint *endpoint, const struct qs_udp_train 
 						    code, NULL, 0));
 }
 
+static bool is_admitted(const struct arrival *a)
+{
+	struct qs_engine *engine = a->endpoint->engine;
+
+	if (qs_flood_admit(&engine->flood, QS_FLOOD_LOOK, engine->now_ns))
+		return true;
+	engine->totals.flights_dropped++;
+	return false;
+}
+
 static void negotiate_version(const struct arrival *a)
 {
 	static const uint32_t versions[] = {NGTCP2_PROTO_VER_V1, NGTCP2_PROTO_VER_V2};
 	uint8_t packet[256];
 
-	if (a->endpoint->server && a->handed == NULL && a->len >= 1200)
+	if (a->endpoint->server && a->handed == NULL && a->len >= 1200 && is_admitted(a))
 		answer(a, packet,
 		       ngtcp2_pkt_write_version_negotiation(packet, sizeof(packet), 0x5a,
 							    a->vc.scid, a->vc.scidlen, a->vc.dcid,
@@ -222,9 +232,11 @@ static struct qs_conn *not_ours(const struct arrival *a)
 			return NULL;
 		}
 	}
-	if (a->vc.version != 0)
-		return a->handed == NULL || a->handed->type != QS_HANDOFF_ORPHAN ? first_flight(a)
-										 : NULL;
+	if (a->vc.version != 0) {
+		if (a->handed == NULL ? !is_admitted(a) : a->handed->type == QS_HANDOFF_ORPHAN)
+			return NULL;
+		return first_flight(a);
+	}
 	if (routable)
 		orphan(a, &fields);
 	return NULL;

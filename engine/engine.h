@@ -4,6 +4,7 @@
 #define QS_ENGINE_H
 
 #include "control.h"
+#include "flood.h"
 #include "keeper.h"
 #include "pages.h"
 #include "policy.h"
@@ -125,6 +126,7 @@ struct qs_engine {
 	uint32_t next_listener_id;
 	uint64_t next_conn_id;
 	uint64_t resets_since_ns; /* stateless resets sent since then */
+	struct qs_flood flood; /* first flights */
 	unsigned n_resets, n_refusals;
 	uint64_t refusal_ns; /* when one was last logged */
 	unsigned n_streams, n_conns, n_requests, n_strangers, n_controls, n_viewers;

@@ -195,6 +195,9 @@ static enum qs_sniff_verdict read_frames(struct qs_sniff *sniff, const uint8_t *
 
 		switch (type) {
 		case FRAME_PADDING:
+			while (r.at < r.end && *r.at == FRAME_PADDING)
+				r.at++;
+			break;
 		case FRAME_PING:
 			break;
 		case FRAME_ACK:
@@ -332,5 +335,19 @@ enum qs_sniff_verdict qs_sniff_feed(struct qs_sniff *sniff, const uint8_t *datag
 	}
 	if (verdict != QS_SNIFF_NOISE)
 		sniff->verdict = verdict;
+	return verdict;
+}
+
+enum qs_sniff_verdict qs_sniff_once(const uint8_t *datagram, size_t len, bool *first)
+{
+	struct qs_sniff sniff;
+	enum qs_sniff_verdict verdict;
+
+	*first = false;
+	if (qs_sniff_init(&sniff, datagram, len) < 0)
+		return QS_SNIFF_NOISE;
+	verdict = qs_sniff_feed(&sniff, datagram, len);
+	*first = sniff.first;
+	qs_sniff_fini(&sniff);
 	return verdict;
 }

@@ -58,6 +58,9 @@ void qs_sniff_fini(struct qs_sniff *sniff);
  */
 enum qs_sniff_verdict qs_sniff_feed(struct qs_sniff *sniff, const uint8_t *datagram, size_t len);
 
+/* All that one datagram says, if it is the first of a flight. *first: as in struct qs_sniff. */
+enum qs_sniff_verdict qs_sniff_once(const uint8_t *datagram, size_t len, bool *first);
+
 /* DECIDED: whether the client offers this protocol. */
 bool qs_sniff_offers(const struct qs_sniff *sniff, const char *alpn);
 /* DECIDED: the protocol that the client offers after `last`, which is what the call before returned

@@ -114,6 +114,7 @@ struct qs_status_totals {
 	uint64_t datagrams_sent, datagrams_received, datagrams_dropped;
 	uint64_t faults_trapped, requests_refused, options_ignored;
 	uint64_t retries_sent;
+	uint64_t flights_dropped; /* first flights, for there were too many to look at */
 	uint64_t rings[QS_RING_MAX]; /* indexed by enum qs_ring_kind */
 	uint64_t tcp[QS_REASON_MAX]; /* connections over TCP, by reason */
 };

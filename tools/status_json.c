@@ -86,6 +86,7 @@ static struct json_object *totals_json(struct build *b, const struct qs_status_t
 	add_u64(b, o, "faults_trapped", t->faults_trapped);
 	add_u64(b, o, "requests_refused", t->requests_refused);
 	add_u64(b, o, "retries_sent", t->retries_sent);
+	add_u64(b, o, "flights_dropped", t->flights_dropped);
 	add_u64(b, o, "options_ignored", t->options_ignored);
 	add_u64(b, o, "rings", t->rings[QS_RING_SEEN]);
 	add_u64(b, o, "ring_calls_made", t->rings[QS_RING_MADE]);

@@ -75,6 +75,11 @@ static void print_engine(FILE *out, const struct qs_snapshot *s, bool verbose)
 			"  datagrams    %" PRIu64 " sent, %" PRIu64 " received, %" PRIu64
 			" dropped\n",
 			t->datagrams_sent, t->datagrams_received, t->datagrams_dropped);
+	if (verbose || t->retries_sent || t->flights_dropped)
+		fprintf(out,
+			"  flood        %" PRIu64 " clients asked to validate their address, %" PRIu64
+			" first packets not looked at\n",
+			t->retries_sent, t->flights_dropped);
 	if (verbose || t->faults_trapped || t->requests_refused)
 		fprintf(out,
 			"  trouble      %" PRIu64 " faults trapped, %" PRIu64 " requests refused\n",
