@@ -4,8 +4,10 @@
 import os
 import select
 import socket
+import statistics
 import subprocess
 import threading
+import time
 
 from harness import ROOT, Broken
 
@@ -123,6 +125,53 @@ def hand_off(bench):
     bench.stop(client, *servers)
 
 
+def two_programs(bench, more):
+    """Two servers of a protocol each on one UDP port."""
+    udp, ports = bench.port(), [bench.port(), bench.port()]
+    rules = policy(bench, f"two-{udp}.conf", udp, ports, more)
+    first = len(bench.engines)
+    servers = [serve(bench, rules, ["serve", "127.0.0.1", port, "x", "reuseport"]) for port in ports]
+    return rules, ports, servers, bench.engines[first:first + 2]
+
+
+def of_engines(bench, engines):
+    return [m for engine, _ in engines for m in (bench.engine_status(engine) or {}).get("members", [])]
+
+
+def rung_reached(bench, engines, rung):
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        if [m["steering"] for m in of_engines(bench, engines)] == [rung] * 2:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def rungs(bench):
+    """What encrypted IDs cost: half of the clients reach the wrong program's socket, and stay there. And each rung."""
+    key = bench.file("cid.key", "000102030405060708090a0b0c0d0e0f\n")
+    variants = {"ebpf": ("ebpf", "steering = ebpf\n"), "classic": ("classic", "steering = classic\n"),
+                "hash": ("hash", "steering = hash\n"), "encrypted IDs": ("hash", f"cid-key = {key}\n")}
+    clients = 2 if bench.quick else 12
+    rates, trips, handed_over = {}, {}, {}
+    for name, (rung, more) in variants.items():
+        rules, ports, servers, engines = two_programs(bench, more)
+        if rung_reached(bench, engines, rung):
+            before = sum(m["handed_out"] for m in of_engines(bench, engines))
+            said = [bench.run([PYTHON, CLIENT, "both", "127.0.0.1", str(ports[i % 2])], env=bench.env(rules)).split()
+                    for i in range(clients)]
+            after = sum(m["handed_out"] for m in of_engines(bench, engines))
+            rates[f"mapped {name}"] = [statistics.mean(8 / float(seconds) for seconds, _ in said)]
+            trips[f"mapped {name}"] = [statistics.mean(float(micros) for _, micros in said)]
+            handed_over[f"mapped {name}"] = [(after - before) / (16 * clients)]
+        else:
+            bench.note(f"left out: no {rung} here")
+        bench.stop(*servers)
+    bench.record(f"two programs on a port, echo, mean of {clients} clients", "MiB/s", rates)
+    bench.record("two programs on a port, round trip", "us", trips, better="less")
+    bench.record("two programs on a port, handed over", "trains/MiB", handed_over, better="less")
+
+
 def program_figures(pid):
     """(nanoseconds, runs) of the steering program that an engine holds."""
     for fd in os.listdir(f"/proc/{pid}/fdinfo"):
@@ -166,4 +215,5 @@ def run(bench):
         return
     connections(bench)
     hand_off(bench)
+    rungs(bench)
     steering(bench)

@@ -86,6 +86,12 @@ def uids(pid, task):
     return tuple(map(int, words[1:]))
 
 
+def steered(pid):
+    """How, and how much all the same was handed from one worker to another."""
+    members = [m for e in engines(pid) for m in e["members"]]
+    return [m["steering"] for m in members], sum(m["handed_out"] for m in members)
+
+
 def one_round(policy, server, server_engine, name):
     port = server.stdout.readline().strip()
     if not kit.check(f"{name}: listening", port.isdigit(), port):
@@ -103,16 +109,37 @@ def one_round(policy, server, server_engine, name):
     client.wait()
 
 
-def main():
-    folder = kit.begin("workers")
-    if kit.PLACEMENT == "thread":
-        kit.skip("an engine thread has no workers")
+def by_rung(folder, rung):
+    """The workers of one program, steered in one way."""
+    policy = write_policy(folder, f"steering = {rung}\n")
+    engine = kit.new_engine()
+    server = start(policy, engine, SERVER, CONNECTIONS)
+    one_round(policy, server, engine, rung)
+    pid = kit.engine_pid(engine)
+    kit.check(f"{rung}: it is the rung", until(lambda: steered(pid)[0] == [rung] * WORKERS), steered(pid))
+    print(f"     {rung}: {steered(pid)[1]} hand-offs")
+    server.kill()
+    server.wait()
+    kit.children.remove(server)
+
+
+def write_policy(folder, more=""):
     policy = folder + "/policy.conf"
     with open(policy, "w") as f:
         f.write(f"[defaults]\nca = {folder}/pki/ca.pem\nmode = quic\nlinger = 1s\n"
                 f"[connect 127.0.0.1 *]\nconnections = {CONNECTIONS}\n"
-                f"[listen * *]\nworkers = {WORKERS}\ncert = {folder}/pki/server.pem\nkey = {folder}/pki/server.key\n")
+                f"[listen * *]\n{more}workers = {WORKERS}\ncert = {folder}/pki/server.pem\nkey = {folder}/pki/server.key\n")
     os.chmod(policy, 0o644)
+    return policy
+
+
+def main():
+    folder = kit.begin("workers")
+    if kit.PLACEMENT == "thread":
+        kit.skip("an engine thread has no workers")
+    for rung in ("hash", "classic"):
+        by_rung(folder, rung)
+    policy = write_policy(folder)
     engine = kit.new_engine()
     server = start(policy, engine, SERVER, CONNECTIONS)
     one_round(policy, server, engine, "first")
