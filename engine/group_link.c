@@ -17,6 +17,7 @@
 
 #define QUEUE_MAX (8u << 20) /* octets that wait for one link's peer */
 #define SAY_MAX (QUEUE_MAX + (2u << 20)) /* with what we say ourselves */
+#define HINTS_MAX (256u << 10) /* octets that wait, and no hint is added to them */
 #define BUFFER_OCTETS (4 << 20)
 #define MESSAGES_A_TURN 64
 
@@ -128,6 +129,16 @@ void qs_link_say(struct qs_link *link, enum qs_handoff_type type, uint32_t numbe
 	/* Without it the peer would misread what follows: the link ends, and is made again. */
 	if (!put(link, iov, len > 0 ? 2 : 1, SAY_MAX) && link->source.fd >= 0)
 		shutdown(link->source.fd, SHUT_RDWR);
+}
+
+void qs_link_hint(struct qs_link *link, enum qs_handoff_type type, uint32_t number,
+		  const void *body, size_t len)
+{
+	struct qs_handoff_head head;
+	struct iovec iov[2] = {{&head, sizeof(head)}, {(void *)(uintptr_t)body, len}};
+
+	qs_handoff_head(&head, type, number);
+	(void)put(link, iov, 2, HINTS_MAX);
 }
 
 void qs_link_say_serves(struct qs_link *link)

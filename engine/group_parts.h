@@ -11,6 +11,9 @@ int qs_link_new(struct qs_member *member, int fd, unsigned to);
 /* Without a head's train; `body` may be NULL. */
 void qs_link_say(struct qs_link *link, enum qs_handoff_type type, uint32_t number, const void *body,
 		 size_t len);
+/* The same for what the peer can do without, and strangers can bring about: lost if the peer does not read. */
+void qs_link_hint(struct qs_link *link, enum qs_handoff_type type, uint32_t number,
+		  const void *body, size_t len);
 /* All that the member serves. */
 void qs_link_say_serves(struct qs_link *link);
 /* Sends what is queued, waiting a little if it must. */

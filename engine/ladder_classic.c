@@ -13,6 +13,9 @@
  * know may be in the group. An index that the array has not is the kernel's hash, whose choice answers too; hence of
  * several answers the lowest counts.
  *
+ * Probes can be forged: they are answered within a budget, and an answer that names no round of ours is nothing.
+ * Where a wildcard's own address can't be reached, since a sibling has bound ::1, say, the hash it is.
+ *
  * Between a change and the end of a round the map may be wrong, and a datagram reaches the wrong member, which hands it
  * over as on the lowest rung: nothing depends on the map. A leaving member's socket is read to its end before it closes.
  */
@@ -218,18 +221,21 @@ void qs_ladder_search(struct qs_endpoint *endpoint)
 
 bool qs_ladder_probed(struct qs_endpoint *endpoint, const uint8_t *dcid, size_t len)
 {
+	struct qs_engine *engine = endpoint->engine;
 	struct qs_classic_probe probe;
 	struct qs_link *link;
 
 	if (!qs_classic_probe_read(dcid, len, &probe))
 		return false;
+	if (!qs_flood_admit(&engine->flood, QS_FLOOD_LOOK, engine->now_ns))
+		return true;
 	if (probe.slot == endpoint->member->slot) {
 		qs_ladder_found(endpoint, probe.slot, probe.index, probe.nonce);
 		return true;
 	}
 	link = qs_member_link(endpoint->member, probe.slot);
 	if (link != NULL && is_twin(endpoint, link))
-		qs_link_say(link, QS_HANDOFF_INDEX, probe.index, &probe.nonce, sizeof(probe.nonce));
+		qs_link_hint(link, QS_HANDOFF_INDEX, probe.index, &probe.nonce, sizeof(probe.nonce));
 	return true;
 }
 

@@ -311,6 +311,25 @@ static void forged_answers_are_nothing(void **state)
 	must_find();
 }
 
+/* Somebody sends probes for us to a sibling, which answers: that must not fill the link. */
+static void a_flood_of_probes_ends_no_link(void **state)
+{
+	struct qs_classic_probe probe = {.slot = parties[0].member->slot, .nonce = 1};
+	struct qs_link *link = qs_member_link(parties[1].member, probe.slot);
+	uint8_t data[QS_CLASSIC_PROBE_LEN];
+
+	(void)state;
+	qs_classic_probe_write(data, &probe);
+	for (unsigned i = 0; i < 400000; i++) {
+		parties[1].engine.now_ns += QS_NSEC / QS_FLOOD_RATE;
+		assert_true(qs_ladder_probed(&parties[1].endpoint, data + 1, QS_CID_LEN));
+	}
+	assert_in_range(link->queued, 1, 1u << 20);
+	settle();
+	assert_ptr_equal(link, qs_member_link(parties[1].member, probe.slot));
+	must_find();
+}
+
 /* Who may not, or shall not, leaves it to the hash; a group that has a better program as well. */
 static void it_gives_way(void **state)
 {
@@ -343,6 +362,7 @@ int main(void)
 		WITH_ALL(the_eldest_leaves),
 		WITH_ALL(a_strangers_socket_leaves),
 		WITH_ALL(forged_answers_are_nothing),
+		WITH_ALL(a_flood_of_probes_ends_no_link),
 		WITH_ALL(it_gives_way),
 	};
 
