@@ -138,6 +138,15 @@ def of_engines(bench, engines):
     return [m for engine, _ in engines for m in (bench.engine_status(engine) or {}).get("members", [])]
 
 
+def cpu_seconds(bench, engines):
+    total = 0
+    for engine, _ in engines:
+        with open(f"/proc/{bench.engine_status(engine)['pid']}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
+
+
 def rung_reached(bench, engines, rung):
     end = time.monotonic() + 5
     while time.monotonic() < end:
@@ -153,14 +162,16 @@ def rungs(bench):
     variants = {"ebpf": ("ebpf", "steering = ebpf\n"), "classic": ("classic", "steering = classic\n"),
                 "hash": ("hash", "steering = hash\n"), "encrypted IDs": ("hash", f"cid-key = {key}\n")}
     clients = 2 if bench.quick else 12
-    rates, trips, handed_over = {}, {}, {}
+    rates, trips, handed_over, costs = {}, {}, {}, {}
     for name, (rung, more) in variants.items():
         rules, ports, servers, engines = two_programs(bench, more)
         if rung_reached(bench, engines, rung):
             before = sum(m["handed_out"] for m in of_engines(bench, engines))
+            spent = cpu_seconds(bench, engines)
             said = [bench.run([PYTHON, CLIENT, "both", "127.0.0.1", str(ports[i % 2])], env=bench.env(rules)).split()
                     for i in range(clients)]
             after = sum(m["handed_out"] for m in of_engines(bench, engines))
+            costs[f"mapped {name}"] = [(cpu_seconds(bench, engines) - spent) * 1000 / (16 * clients)]
             rates[f"mapped {name}"] = [statistics.mean(8 / float(seconds) for seconds, _ in said)]
             trips[f"mapped {name}"] = [statistics.mean(float(micros) for _, micros in said)]
             handed_over[f"mapped {name}"] = [(after - before) / (16 * clients)]
@@ -169,6 +180,7 @@ def rungs(bench):
         bench.stop(*servers)
     bench.record(f"two programs on a port, echo, mean of {clients} clients", "MiB/s", rates)
     bench.record("two programs on a port, round trip", "us", trips, better="less")
+    bench.record("two programs on a port, both engines' time", "ms/MiB", costs, better="less")
     bench.record("two programs on a port, handed over", "trains/MiB", handed_over, better="less")
 
 
