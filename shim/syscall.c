@@ -28,6 +28,7 @@ _Static_assert(SYS_connect == 42 && SYS_getsockopt == 55, "the range below");
 _Static_assert(SYS_prctl == 157 && SYS_capset == 126 && SYS_chroot == 161 && SYS_epoll_ctl == 233,
 	       "the numbers below");
 _Static_assert(SYS_accept4 == 288 && SYS_seccomp == 317, "the numbers below");
+_Static_assert(SYS_recvmmsg == 299 && SYS_sendmmsg == 307, "the numbers below");
 _Static_assert(SYS_io_uring_setup == 425 && SYS_io_uring_register == 427, "the numbers below");
 _Static_assert(SYS_exit_group == 231 && SYS_execve == 59 && SYS_execveat == 322, "and these");
 
@@ -40,6 +41,10 @@ __asm__(".pushsection .text\n"
 	"	cmpq $13, %rax\n"
 	"	jbe qs_syscall_dispatch\n"
 	"	cmpq $288, %rdi\n"
+	"	je qs_syscall_dispatch\n"
+	"	cmpq $299, %rdi\n"
+	"	je qs_syscall_dispatch\n"
+	"	cmpq $307, %rdi\n"
 	"	je qs_syscall_dispatch\n"
 	"	cmpq $317, %rdi\n"
 	"	je qs_syscall_dispatch\n"
@@ -85,8 +90,10 @@ static long ring_setup(long entries, struct io_uring_params *params)
 		return qs_syscall_real(SYS_io_uring_setup, entries, (long)params, 0, 0, 0, 0);
 	qs_uring_before_setup(&setup, params);
 	fd = qs_syscall_real(SYS_io_uring_setup, entries, (long)params, 0, 0, 0, 0);
-	qs_uring_after_setup(&setup, (int)fd, params);
-	return fd;
+	if (qs_uring_after_setup(&setup, (int)fd, params))
+		return fd;
+	qs_sys_close((int)fd);
+	return qs_result(-ENOMEM);
 }
 
 __attribute__((used)) long qs_syscall_dispatch(long nr, long a, long b, long c, long d, long e,
@@ -109,6 +116,10 @@ __attribute__((used)) long qs_syscall_dispatch(long nr, long a, long b, long c, 
 		return sendmsg(FD, DATA(b), (int)c);
 	case SYS_recvmsg:
 		return recvmsg(FD, DATA(b), (int)c);
+	case SYS_sendmmsg:
+		return sendmmsg(FD, DATA(b), (unsigned)c, (int)d);
+	case SYS_recvmmsg:
+		return recvmmsg(FD, DATA(b), (unsigned)c, (int)d, DATA(e));
 	case SYS_shutdown:
 		return shutdown(FD, (int)b);
 	case SYS_bind:

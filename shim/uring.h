@@ -21,13 +21,14 @@ void qs_uring_count(enum qs_ring_kind kind);
 void qs_uring_judge(struct io_uring_sqe *sqe);
 
 /* io_uring_setup(2) made by number: what is done before it, and after it gave `fd`, which is below 0 if it failed. The
- * flags in `params` are other ones meanwhile. */
+ * flags in `params` are other ones meanwhile. False: there are too many rings, it must be closed, and the call fail with
+ * ENOMEM. */
 struct qs_uring_setup {
 	uint32_t taken; /* flags */
 	uint64_t base, sqes; /* the app's own memory, or 0 */
 };
 void qs_uring_before_setup(struct qs_uring_setup *setup, struct io_uring_params *params);
-void qs_uring_after_setup(const struct qs_uring_setup *setup, int fd,
+bool qs_uring_after_setup(const struct qs_uring_setup *setup, int fd,
 			  struct io_uring_params *params);
 /* Before io_uring_register(2). False: it must fail with EINVAL. */
 bool qs_uring_may_register(unsigned op, const void *argument, unsigned n);

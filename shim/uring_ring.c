@@ -11,8 +11,9 @@
 /*
  * Theory. Who sets rings up by syscall(2) (language run-times do) has a memory that is not known to us: it is mapped
  * for the moment of each io_uring_enter. To keep it mapped would keep the ring alive after the app has closed it.
- * Where the app brings the memory (IORING_SETUP_NO_MMAP) its address is kept instead. The table knows the last RINGS
- * rings by their descriptor; an entry that is wrong by now fails to be mapped. A ring of such memory may have no
+ * Where the app brings the memory (IORING_SETUP_NO_MMAP) its address is kept instead. The table knows RINGS rings by
+ * their descriptor; an entry that is wrong by now fails to be mapped, and makes room. For more there is no memory
+ * (ENOMEM): what a ring submits unseen would go out in the clear. A ring of such memory may have no
  * descriptor, but a number that stands for it in one thread (IORING_SETUP_REGISTERED_FD_ONLY). Other rings get no
  * number, as before Linux 5.18 (EINVAL): the app might close the descriptor, and nothing could be mapped.
  *
@@ -22,7 +23,7 @@
  * which submits what there is. It costs the app that call; a refusal (EPERM) might cost it its start.
  */
 
-#define RINGS 32u
+#define RINGS 1024u
 #define NUMBERS 16u /* IO_RINGFD_REG_MAX */
 /* Newer than some <linux/io_uring.h>; and sq_off.resv2 and cq_off.resv2 are called user_addr since. */
 #define SETUP_NO_MMAP (1u << 14)
@@ -42,14 +43,23 @@ struct ring {
 	struct io_uring_sqe *sqes;
 };
 static struct ring rings[RINGS];
-static atomic_uint next_ring;
+static atomic_uint n_used; /* of rings[]; may count on */
 
 /* The owners that this thread's numbers stand for. */
 static _Thread_local int numbered[NUMBERS];
 
+static unsigned count_used(void)
+{
+	unsigned n = atomic_load_explicit(&n_used, memory_order_acquire);
+
+	return n < RINGS ? n : RINGS;
+}
+
 static struct ring *find(int owner)
 {
-	for (unsigned i = 0; owner != 0 && i < RINGS; i++)
+	unsigned n = owner != 0 ? count_used() : 0;
+
+	for (unsigned i = 0; i < n; i++)
 		if (atomic_load_explicit(&rings[i].owner, memory_order_acquire) == owner)
 			return &rings[i];
 	return NULL;
@@ -132,15 +142,32 @@ void qs_uring_before_setup(struct qs_uring_setup *setup, struct io_uring_params 
 	params->flags &= ~setup->taken;
 }
 
-/* The one that had the descriptor before, or the oldest. */
+/* The one that had the descriptor before, a new one, or one whose ring is no more. NULL: there is none. */
 static struct ring *take(int owner)
 {
 	struct ring *ring = find(owner);
 
-	if (!ring)
-		ring = &rings[atomic_fetch_add(&next_ring, 1) % RINGS];
-	atomic_store(&ring->owner, -1);
-	return ring;
+	if (!ring && count_used() < RINGS) {
+		unsigned i = atomic_fetch_add(&n_used, 1);
+
+		ring = i < RINGS ? &rings[i] : NULL;
+	}
+	if (ring) {
+		atomic_store(&ring->owner, -1);
+		return ring;
+	}
+	for (unsigned i = 0; i < RINGS; i++) {
+		int was = atomic_load_explicit(&rings[i].owner, memory_order_acquire);
+		struct view view;
+
+		if (was == 0 || was == -1 || !view_open(&rings[i], was - 1, &view)) {
+			if (was != -1 && atomic_compare_exchange_strong(&rings[i].owner, &was, -1))
+				return &rings[i];
+			continue;
+		}
+		view_close(&rings[i], &view);
+	}
+	return NULL;
 }
 
 static void ask_to_be_woken(const struct ring *ring, int fd)
@@ -153,7 +180,7 @@ static void ask_to_be_woken(const struct ring *ring, int fd)
 	view_close(ring, &view);
 }
 
-void qs_uring_after_setup(const struct qs_uring_setup *setup, int fd,
+bool qs_uring_after_setup(const struct qs_uring_setup *setup, int fd,
 			  struct io_uring_params *params)
 {
 	static atomic_int nameless = -2;
@@ -163,10 +190,14 @@ void qs_uring_after_setup(const struct qs_uring_setup *setup, int fd,
 
 	params->flags |= setup->taken;
 	if (fd < 0)
-		return;
+		return true;
 	qs_uring_seen();
 	owner = number ? atomic_fetch_sub(&nameless, 1) : fd + 1;
 	ring = take(owner);
+	if (!ring) {
+		qs_uring_count(QS_RING_REFUSED);
+		return false;
+	}
 	ring->entries = params->sq_entries;
 	ring->flags = params->flags;
 	ring->polled = setup->taken != 0;
@@ -178,6 +209,7 @@ void qs_uring_after_setup(const struct qs_uring_setup *setup, int fd,
 	atomic_store_explicit(&ring->owner, owner, memory_order_release);
 	if (number && (unsigned)fd < NUMBERS)
 		numbered[fd] = owner;
+	return true;
 }
 
 bool qs_uring_may_register(unsigned op, const void *argument, unsigned n)

@@ -2,6 +2,8 @@
 /* sendmsg and sendmmsg with MSG_FASTOPEN connect and send; what comes after finds the connection. */
 #include "harness.h"
 
+#include <sys/syscall.h>
+
 static int listener;
 
 static void heard(void)
@@ -47,6 +49,13 @@ int main(void)
 	fd = ct_socket(AF_INET, 0);
 	TRY(sendmsg(fd, &messages[0].msg_hdr, MSG_FASTOPEN));
 	TRY(sendmsg(fd, &messages[1].msg_hdr, 0));
+	ct_prove(fd);
+	heard();
+	close(fd);
+
+	fd = ct_socket(AF_INET, 0);
+	TRY(syscall(SYS_sendmmsg, fd, messages, 2, MSG_FASTOPEN));
+	TRY(syscall(SYS_sendmmsg, fd, &messages[1], 1, 0));
 	ct_prove(fd);
 	heard();
 	close(fd);
