@@ -133,7 +133,8 @@ struct qs_options {
 		int32_t value;
 	} rare[6]; /* options that are none of these */
 	uint8_t n_rare;
-	uint8_t reserved[7];
+	uint8_t accepted; /* accept() has given it to the app */
+	uint8_t reserved[6];
 };
 enum qs_option {
 	QS_OPT_NODELAY,

@@ -4,6 +4,7 @@
 
 #include "conn.h"
 #include "errmap.h"
+#include "hold.h"
 #include "log.h"
 #include "route.h"
 #include "stream.h"
@@ -78,12 +79,15 @@ static int try_deliver(struct qs_stream *stream)
 {
 	struct sockaddr_un addr;
 	socklen_t len = qs_listener_path(stream->listener, &addr);
+	bool hold = qs_hold_offer(stream);
 
 	if (connect(stream->source.fd, (struct sockaddr *)&addr, len) < 0)
 		return -errno;
 	stream->listener->accepted++;
 	stream->engine->totals.streams_accepted++;
 	stream->listener = NULL;
+	if (hold)
+		qs_hold_begin(stream);
 	return qs_stream_start(stream);
 }
 
@@ -133,11 +137,8 @@ static int named_end(struct qs_engine *engine, uint32_t slot, const struct qs_ad
 
 uint64_t qs_listener_refusal(const struct qs_conn *conn)
 {
-	struct qs_route route;
-
 	if (qs_listener_find(conn->engine, conn->endpoint, conn->rule) == NULL &&
-	    qs_route_find(conn->endpoint, &conn->local, conn->rule->alpn, conn->sni, 0, &route) &&
-	    route.kind == QS_ROUTE_LINK)
+	    qs_route_elsewhere(conn->endpoint, &conn->local, conn->rule->alpn, conn->sni, 0))
 		return QS_APP_MOVED;
 	return QS_APP_REFUSED;
 }

@@ -14,6 +14,7 @@
 #include "fallback.h"
 #include "group.h"
 #include "hash.h"
+#include "hold.h"
 #include "listen.h"
 #include "log.h"
 #include "migrate.h"
@@ -225,6 +226,7 @@ static void init_lists(struct qs_engine *engine)
 	TAILQ_INIT(&engine->readable);
 	TAILQ_INIT(&engine->flush);
 	TAILQ_INIT(&engine->backlog);
+	TAILQ_INIT(&engine->held);
 	TAILQ_INIT(&engine->listeners);
 	TAILQ_INIT(&engine->endpoints);
 	TAILQ_INIT(&engine->requests);
@@ -307,6 +309,7 @@ static void init_fields(struct qs_engine *engine, const struct qs_identity *iden
 	engine->now_ns = engine->started_ns = engine->active_ns = clock_ns();
 	engine->sweep.fn = sweep;
 	engine->backlog_timer.fn = qs_listener_retry;
+	engine->held_timer.fn = qs_hold_expire;
 }
 
 int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity, bool thread,

@@ -105,6 +105,10 @@ struct qs_engine {
 	struct qs_stream_list flush; /* data or an end for the app waits */
 	struct qs_stream_list backlog; /* accepted streams whose listener's queue is full */
 	struct qs_timer backlog_timer;
+	struct qs_stream_list held; /* hold.h */
+	struct qs_timer held_timer;
+	bool accepts_said; /* an app's accept() has told of itself */
+	bool accepts_unsaid; /* an app accepts past the shim: nothing is held */
 	struct qs_listener_list listeners;
 	struct qs_endpoint_list endpoints;
 	struct qs_request_list

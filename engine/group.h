@@ -46,6 +46,7 @@ struct qs_link {
 	bool has_ebpf; /* it has sent its steering program */
 	bool is_keeper; /* its classic program knows us */
 	bool told_classic; /* the same the other way */
+	bool served; /* something, once: if it does not now, it drains, else it is about to */
 	uint32_t asked, acked; /* the last SYNC that it was sent, and that it answered */
 	STAILQ_HEAD(, qs_link_message) queue;
 	size_t queued; /* octets */

@@ -254,6 +254,7 @@ static void exchange(struct qs_link *link)
 	free(link->serves);
 	link->serves = link->coming;
 	link->n_serves = link->n_due;
+	link->served |= link->n_serves > 0;
 	link->coming = NULL;
 	link->n_coming = link->n_due = 0;
 	qs_endpoint_group_changed(link->member->endpoint);

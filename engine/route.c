@@ -183,3 +183,23 @@ bool qs_route_plain(struct qs_endpoint *endpoint, const struct qs_addr *local, u
 		qs_route_find(endpoint, local, plain.alpn, "", hash, out);
 	return plain.is_plain;
 }
+
+bool qs_route_elsewhere(const struct qs_endpoint *endpoint, const struct qs_addr *local,
+			const char *alpn, const char *name, uint64_t cookie)
+{
+	const struct qs_link *link;
+
+	TAILQ_FOREACH(link, &endpoint->member->links, link)
+	{
+		if (link->known && !link->served && qs_addr_overlap(&link->peer.endpoint, local))
+			return true;
+		for (unsigned i = 0; i < link->n_serves; i++) {
+			const struct qs_serve *serve = &link->serves[i];
+
+			if (serve->cookie != cookie && strcmp(serve->alpn, alpn) == 0 &&
+			    qs_serve_fit(serve, local, name) > 0)
+				return true;
+		}
+	}
+	return false;
+}

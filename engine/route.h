@@ -38,4 +38,11 @@ bool qs_route_plain(struct qs_endpoint *endpoint, const struct qs_addr *local, u
 bool qs_route_find(struct qs_endpoint *endpoint, const struct qs_addr *local, const char *alpn,
 		   const char *name, uint32_t hash, struct qs_route *out);
 
+/*
+ * Whether a sibling takes such a client too, or is about to listen and may. Listeners that are the socket with
+ * this SO_COOKIE don't count; 0 = all do.
+ */
+bool qs_route_elsewhere(const struct qs_endpoint *endpoint, const struct qs_addr *local,
+			const char *alpn, const char *name, uint64_t cookie);
+
 #endif

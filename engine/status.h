@@ -36,8 +36,9 @@ struct qs_slot {
 	_Atomic uint64_t acked_bytes;
 	_Atomic uint64_t received_bytes; /* given to the app */
 	uint64_t opened_ns; /* CLOCK_MONOTONIC */
-	uint32_t fin_given; /* the peer's FIN has reached the app's end: a read of 0 without it
+	uint16_t fin_given; /* the peer's FIN has reached the app's end: a read of 0 without it
 			       means that the engine died */
+	_Atomic uint16_t held; /* accept() is to tell the engine that it was there (hold.c) */
 	char reason[148]; /* one line for the user when a connect failed and he must mend something,
 			     else "" */
 };

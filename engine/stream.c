@@ -24,6 +24,7 @@
 #include "stream_parts.h"
 
 #include "errmap.h"
+#include "hold.h"
 #include "listen.h"
 #include "log.h"
 #include "relay.h"
@@ -126,6 +127,7 @@ static void stream_free(struct qs_stream *stream)
 		stream->listener->n_backlog--;
 	if (stream->in_backlog)
 		TAILQ_REMOVE(&engine->backlog, stream, backlog_link);
+	qs_hold_end(stream);
 	if (stream->source.fd >= 0)
 		qs_source_close(engine, &stream->source);
 	qs_chunk_list_free(engine, &stream->rx_head, &stream->rx_tail);

@@ -20,10 +20,12 @@ struct qs_stream {
 	struct qs_grave grave;
 	struct qs_engine *engine;
 	struct qs_conn *conn; /* NULL once the QUIC stream is closed */
-	struct qs_relay *relay; /* mode prefer: TCP instead of a QUIC stream; NULL once it has ended */
+	struct qs_relay
+		*relay; /* mode prefer: TCP instead of a QUIC stream; NULL once it has ended */
 	enum qs_reason reason; /* why it is TCP */
 	int64_t id;
-	TAILQ_ENTRY(qs_stream) conn_link, ready_link, readable_link, flush_link, backlog_link;
+	TAILQ_ENTRY(qs_stream)
+	conn_link, ready_link, readable_link, flush_link, backlog_link, held_link;
 	bool in_ready, in_readable, in_flush, in_backlog;
 
 	uint32_t slot;
@@ -32,7 +34,10 @@ struct qs_stream {
 	uint32_t rule_line;
 	bool server;
 	struct qs_listener *listener; /* server, while in the backlog list */
-	uint64_t opened_ns, backlog_until_ns, orphan_ns;
+	bool held; /* server: the app gets nothing yet (hold.h) */
+	bool was_reset; /* the kernel has said ECONNRESET of the app's end */
+	bool accepted; /* server: the app has it for certain; false = not known */
+	uint64_t opened_ns, backlog_until_ns, held_until_ns, orphan_ns;
 
 	/* From the app to the peer. Offsets count stream bytes. */
 	struct qs_chunk *tx_head, *tx_tail; /* from the first unacknowledged byte */
@@ -43,7 +48,7 @@ struct qs_stream {
 	bool announce; /* an empty STREAM frame is due */
 	bool announced_again;
 	bool readable; /* the kernel may have more from the app */
-	bool filler; /* a byte with a descriptor may come (a connect that waits) */
+	bool filler; /* a byte with a descriptor may come (a connect that waits; an accept that was held) */
 	bool reread; /* a short read was no sign of an empty queue */
 	bool filler_due; /* it will come, unless the wait was interrupted */
 	bool app_eof; /* the app sends no more: FIN after tx_taken */

@@ -52,6 +52,7 @@ static void rewind_tx(struct qs_stream *stream)
 	stream->announce = true;
 	stream->announced_again = false;
 	stream->id = -1;
+	atomic_store_explicit(&qs_stream_slot(stream)->acked_bytes, 0, memory_order_relaxed);
 }
 
 static void leave(struct qs_stream *stream)

@@ -83,7 +83,7 @@ void qs_stream_received(struct qs_stream *stream, const uint8_t *data, size_t le
 	if (fin)
 		stream->rx_fin = true;
 	if (len >= RX_DIRECT && stream->rx_head == NULL && !stream->want_out && !stream->app_deaf &&
-	    stream->source.fd >= 0 && !stream->in_backlog) {
+	    stream->source.fd >= 0 && !stream->in_backlog && !stream->held) {
 		ssize_t n = send(stream->source.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n > 0) {
@@ -151,7 +151,7 @@ void qs_stream_push(struct qs_stream *stream)
 {
 	TAILQ_REMOVE(&stream->engine->flush, stream, flush_link);
 	stream->in_flush = false;
-	if (stream->source.fd < 0 || stream->in_backlog) {
+	if (stream->source.fd < 0 || stream->in_backlog || stream->held) {
 		qs_stream_settle(stream);
 		return;
 	}

@@ -3,6 +3,7 @@
 #include "stream_parts.h"
 
 #include "errmap.h"
+#include "hold.h"
 #include "listen.h"
 #include "log.h"
 
@@ -72,6 +73,7 @@ static ssize_t app_read(struct qs_stream *stream, void *buf, size_t size)
 			     .msg_control = control,
 			     .msg_controllen = sizeof(control)};
 	struct cmsghdr *c;
+	bool brought;
 	ssize_t n;
 
 	if (stream->skip > 0) {
@@ -90,9 +92,13 @@ static ssize_t app_read(struct qs_stream *stream, void *buf, size_t size)
 	if (!stream->filler_due)
 		stream->filler = false;
 	c = CMSG_FIRSTHDR(&msg);
-	if (c == NULL || c->cmsg_type != SCM_RIGHTS)
+	brought = c != NULL ||
+		  (msg.msg_flags & MSG_CTRUNC) != 0; /* truncated: there was no room for it */
+	if (stream->server)
+		qs_hold_accepted(stream, brought);
+	if (!brought)
 		return n;
-	for (size_t i = 0; CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++) {
+	for (size_t i = 0; c != NULL && CMSG_LEN((i + 1) * sizeof(int)) <= c->cmsg_len; i++) {
 		int fd;
 
 		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
@@ -117,11 +123,14 @@ static ssize_t take(struct qs_stream *stream)
 		return NO_MEMORY;
 	n = app_read(stream, chunk->data, QS_CHUNK_BIG);
 	error = errno;
+	stream->was_reset |= n == -1 && error == ECONNRESET;
 	if (n > 0 && !tx_keep(stream, chunk, (size_t)n, &taken))
 		n = NO_MEMORY;
 	if (!taken)
 		qs_chunk_free(stream->engine, chunk);
 	if (n > 0) {
+		if (stream->tx_taken == 0)
+			qs_hold_learn(stream);
 		stream->tx_taken += (uint64_t)n;
 		atomic_store_explicit(&qs_stream_slot(stream)->sent_bytes, stream->tx_taken,
 				      memory_order_relaxed);
@@ -137,14 +146,15 @@ static uint64_t unsent(const struct qs_stream *stream)
 }
 
 /*
- * An end that was given nothing and said nothing, and is reset: it was in the queue of a listener that
- * was closed. Its client may try elsewhere.
+ * An end that was given nothing and said nothing, and is reset by the kernel: it was in the queue of a listener that
+ * was closed (hold.c). Its client may try elsewhere.
  */
 static uint64_t reset_code(const struct qs_stream *stream)
 {
 	struct qs_listener *listener;
 
-	if (!stream->server || stream->conn == NULL || stream->tx_taken > 0 ||
+	if (!stream->was_reset || !stream->server || qs_hold_is_accepted(stream) ||
+	    stream->conn == NULL || stream->tx_taken > 0 ||
 	    atomic_load_explicit(&qs_stream_slot(stream)->received_bytes, memory_order_relaxed) > 0)
 		return QS_APP_RESET;
 	listener = qs_listener_find(stream->engine, stream->conn->endpoint, stream->conn->rule);
@@ -184,6 +194,8 @@ static bool is_abortive(const struct qs_stream *stream)
  */
 void qs_stream_app_reset(struct qs_stream *stream, bool reset)
 {
+	uint64_t code;
+
 	stream->app_gone = true;
 	stream->readable = false;
 	if (stream->conn != NULL && stream->source.fd >= 0 && !is_abortive(stream)) {
@@ -196,7 +208,22 @@ void qs_stream_app_reset(struct qs_stream *stream, bool reset)
 			return;
 		}
 	}
-	qs_stream_fail(stream, 0, reset_code(stream));
+	code = reset_code(stream);
+	qs_log("stream %lld of pid %d: its end is reset: %s, given %llu, accepted %d, %llu ms old",
+	       (long long)stream->id, stream->pid, code == QS_APP_MOVED ? "moved" : "ended",
+	       (unsigned long long)atomic_load_explicit(&qs_stream_slot(stream)->received_bytes,
+							memory_order_relaxed),
+	       qs_hold_is_accepted(stream),
+	       (unsigned long long)((stream->engine->now_ns - stream->opened_ns) / QS_MSEC));
+	qs_stream_fail(stream, 0, code);
+}
+
+/* Closed before it was given what waits here: no octet stood in its buffer, of which the kernel would tell. */
+static bool closed_unread(const struct qs_stream *stream)
+{
+	return stream->app_gone && stream->accepted && stream->rx_head != NULL &&
+	       atomic_load_explicit(&qs_stream_slot(stream)->received_bytes,
+				    memory_order_relaxed) == 0;
 }
 
 static void app_ended(struct qs_stream *stream)
@@ -206,13 +233,17 @@ static void app_ended(struct qs_stream *stream)
 
 	stream->readable = false;
 	stream->app_eof = true;
+	if (stream->server && stream->filler)
+		qs_hold_accepted(stream, false);
+	qs_hold_learn(stream);
 	/* An end that was read before its event came: was it shutdown() or close()? */
 	if (!stream->app_gone && poll(&pfd, 1, 0) > 0 && pfd.revents & (POLLHUP | POLLERR))
 		stream->app_gone = true;
 	qs_log("stream %lld of pid %d: the app's end: %s, linger %u %u", (long long)stream->id,
 	       stream->pid, stream->app_gone ? "closed" : "shut down", options->linger_on,
 	       options->linger_s);
-	if (stream->app_gone && !stream->rx_fin_given && is_abortive(stream)) {
+	if ((stream->app_gone && !stream->rx_fin_given && is_abortive(stream)) ||
+	    closed_unread(stream)) {
 		qs_stream_app_reset(stream, true);
 		return;
 	}

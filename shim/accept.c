@@ -4,6 +4,7 @@
 #include "address.h"
 #include "ask.h"
 #include "option.h"
+#include "pages.h"
 #include "raw.h"
 #include "real.h"
 #include "sock.h"
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/un.h>
 
 /*
@@ -113,6 +115,28 @@ static int exchange(int listener, int fd, int flags)
 	return 0;
 }
 
+/*
+ * Tells the engine of it. Where a sibling could take the client, the engine holds back what that sends until it knows
+ * (hold.c of the engine), so it must be woken: by an octet that a descriptor tells from the app's own. A fresh
+ * descriptor, since the app's epoll registrations live for as long as anybody has theirs.
+ */
+static void tell(int fd, const struct qs_mark *mark)
+{
+	struct qs_options *options = qs_pages_options(mark);
+	struct qs_slot_view slot;
+	int tag;
+
+	if (options)
+		options->accepted = 1;
+	if (!options || !qs_may_look() || !qs_pages_slot(mark, &slot) || !slot.held)
+		return;
+	tag = (int)qs_raw(SYS_eventfd2, 0, EFD_CLOEXEC, 0, 0);
+	if (tag < 0)
+		return;
+	qs_ask_send(fd, "", 1, &tag, 1, MSG_DONTWAIT);
+	qs_sys_close(tag);
+}
+
 /* The new descriptor becomes a mapped one, or a TCP one. -ECONNABORTED if the peer is no engine,
  * -EMFILE. */
 static int adopt(int listener, const struct qs_mark *listener_mark, int fd, int flags,
@@ -129,6 +153,7 @@ static int adopt(int listener, const struct qs_mark *listener_mark, int fd, int 
 	mark.v6 = listener_mark->v6;
 	qs_sock_set_mark(fd, &mark);
 	qs_option_copy(listener, fd, true);
+	tell(fd, &mark);
 	return 0;
 }
 

@@ -122,6 +122,7 @@ static bool read_slot(const struct qs_page *page, const struct qs_mark *mark,
 			out->state = slot->state;
 			out->server = slot->server;
 			out->fin_given = slot->fin_given;
+			out->held = slot->held;
 			out->error = slot->error;
 			out->path = slot->path;
 			out->local = slot->local;

@@ -10,6 +10,7 @@ struct qs_slot_view {
 	uint8_t state; /* enum qs_slot_state */
 	bool server;
 	bool fin_given;
+	bool held;
 	int error;
 	uint32_t path;
 	struct qs_addr local, peer;

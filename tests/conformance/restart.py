@@ -126,7 +126,7 @@ def settled(master, before):
 
 
 def storm_over(what, storm, resets=0):
-    """`resets`: so many at most, where a listener closes with connections in its queue, which are reset, as on TCP."""
+    """`resets`: so many at most, where a listener closes with connections in its queue."""
     storm.send_signal(signal.SIGTERM)
     ends = json.loads(storm.stdout.readline())
     if ends.get("ECONNRESET", 0) <= resets:
@@ -144,9 +144,9 @@ def begin_storm(client):
 
 
 def answers(client):
-    probe = subprocess.run([kit.PYTHON, APP, "ask", "127.0.0.1", str(port)], check=False, timeout=30,
+    probe = subprocess.run([kit.PYTHON, APP, "ask", "127.0.0.1", str(port), "http"], check=False, timeout=60,
                            env=kit.environment(client, kit.new_engine()), stdout=subprocess.PIPE)
-    return b"ECONNREFUSED" not in probe.stdout
+    return probe.stdout.endswith(b" 200 OK\n")
 
 
 def nginx():
@@ -197,7 +197,9 @@ def haproxy():
     new = spawn(server, ["haproxy", "-db", "-f", config, "-sf", str(old.pid)])
     kit.check("haproxy: the old one ends", old.wait(30) is not None)
     kit.check("haproxy: the new one goes on", answers(client))
-    # Without -x haproxy closes its listener, and does not accept what is in the queue.
+    # Without -x haproxy closes its listener, and does not accept what is in the queue. Plain TCP resets that: at this
+    # rate 2 of 15,522 requests in 135 restarts on a machine with a load of 10 to 20. The engine sends it elsewhere, but
+    # for what was given to the queue before it knew of the new one: 11 (all in one restart) of 28,000 in 240.
     storm_over("haproxy -sf", storm, 16)
     kit.children.remove(old)
     new.kill()

@@ -6,7 +6,7 @@ share_app.py serve ADDRESS PORT TAG [reuseport]   says TAG and a newline to each
                                                   closes the listener; the end comes with the last connection
 share_app.py drop ADDRESS PORT TAG UID            serves as another user, once it listens
 share_app.py many ADDRESS PORT...                 listens on each; its tag is the port
-share_app.py ask ADDRESS PORT                     the tag, or the errno's name
+share_app.py ask ADDRESS PORT [http]              the tag or the status line, or the errno's name
 share_app.py hold ADDRESS PORT                    tag; then for each line of standard input an echo of 1 MB: "ok"
 share_app.py storm ADDRESS PORT RATE [http]       connections for ever; on SIGTERM one line of JSON: how they ended
 """
@@ -95,10 +95,10 @@ def greeting(s):
     return got.decode().strip()
 
 
-def ask(address, port):
+def ask(address, port, question=greeting):
     try:
-        with socket.create_connection((address, port), 10) as s:
-            print(greeting(s), flush=True)
+        with socket.create_connection((address, port), 20) as s:
+            print(question(s), flush=True)
     except OSError as e:
         print(name(e), flush=True)
 
@@ -174,7 +174,7 @@ def main():
     elif what == "many":
         many(address, port, *map(int, sys.argv[4:]))
     elif what == "ask":
-        ask(address, port)
+        ask(address, port, fetch if sys.argv[4:] else greeting)
     elif what == "hold":
         hold(address, port)
     elif what == "storm":
