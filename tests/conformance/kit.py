@@ -7,6 +7,7 @@ thread), QS_KEEP=1 keeps the folder. Exit codes: 0 passed, 1 failed, 77 somethin
 import atexit
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -22,9 +23,11 @@ SHIM = os.path.join(BUILD, "lib", "libquicshim.so")
 PLACEMENT = os.environ.get("QS_ENGINE", "process")
 PYTHON = "/usr/bin/python3"
 NOBODY = 65534
+PORTS = "/tmp/quicshim-test-ports"
 
 failures = []
 children = []
+claimed = []
 
 
 def skip(why):
@@ -60,6 +63,8 @@ def end(folder):
     for child in children:
         child.kill()
         child.wait()
+    for at in claimed:
+        os.unlink(at)
     if os.environ.get("QS_KEEP"):
         print("kept:", folder)
     else:
@@ -120,13 +125,29 @@ def engine_pid(engine):
     return next((e["pid"] for e in engines if e["id"] == engine.split("-")[0]), None)
 
 
+def claim(port):
+    """No other test may have it while this one lives (tests/lib/common.sh does the same)."""
+    at = os.path.join(PORTS, str(port))
+    try:
+        os.makedirs(PORTS, exist_ok=True)
+        if os.path.islink(at) and not os.path.exists("/proc/" + os.readlink(at)):
+            os.unlink(at)
+        os.symlink(str(os.getpid()), at)
+    except OSError:
+        return False
+    claimed.append(at)
+    return True
+
+
 def free_port():
-    """Neither TCP nor UDP uses it just now."""
-    for _ in range(100):
+    """Neither TCP nor UDP uses it just now; below the ephemeral range."""
+    for _ in range(200):
+        port = random.randrange(20000, 32000)
+        if not claim(port):
+            continue
         with socket.socket() as t, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u:
-            t.bind(("127.0.0.1", 0))
-            port = t.getsockname()[1]
             try:
+                t.bind(("127.0.0.1", port))
                 u.bind(("127.0.0.1", port))
             except OSError:
                 continue

@@ -17,12 +17,12 @@ static void watch(uint32_t flags, bool before, const char *name)
 	MUST(epoll_wait(epoll, &event, 1, 0));
 	ct_note("%s: nobody %d", name, epoll_wait(epoll, &event, 1, 0));
 	first = ct_connect(AF_INET, ct_port(listener));
-	n = epoll_wait(epoll, &event, 1, 5000);
+	n = epoll_wait(epoll, &event, 1, CT_LONG_MS);
 	ct_note("%s: one %d %s data %d", name, n, ct_event_names(event.events),
 		(int)event.data.u64);
 	ct_note("%s: again %d", name, epoll_wait(epoll, &event, 1, 50));
 	second = ct_connect(AF_INET, ct_port(listener));
-	n = epoll_wait(epoll, &event, 1, 5000);
+	n = epoll_wait(epoll, &event, 1, CT_LONG_MS);
 	ct_note("%s: two %d %s", name, n, ct_event_names(event.events));
 	close(ct_accept(listener));
 	close(ct_accept(listener));

@@ -12,7 +12,7 @@ int main(void)
 	TRY(accept(listener, NULL, NULL));
 	ct_poll(listener, POLLIN | POLLOUT, 0);
 	fd = ct_connect(AF_INET, ct_port(listener));
-	ct_poll(listener, POLLIN | POLLOUT, 5000);
+	ct_poll(listener, POLLIN | POLLOUT, CT_LONG_MS);
 	peer = ct_accept(listener);
 	ct_poll(listener, POLLIN | POLLOUT, 0);
 	TRY(accept(listener, NULL, NULL));

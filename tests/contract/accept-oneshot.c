@@ -13,13 +13,13 @@ int main(void)
 	epoll = MUST(epoll_create1(0));
 	MUST(epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event));
 	ct_connect(AF_INET, ct_port(listener));
-	n = epoll_wait(epoll, &event, 1, 5000);
+	n = epoll_wait(epoll, &event, 1, CT_LONG_MS);
 	ct_note("first %d %s data %d", n, ct_event_names(event.events), (int)event.data.u64);
 	ct_connect(AF_INET, ct_port(listener));
 	ct_note("unarmed %d", epoll_wait(epoll, &event, 1, 50));
 	event = (struct epoll_event){.events = EPOLLIN | EPOLLONESHOT, .data.u64 = 5};
 	MUST(epoll_ctl(epoll, EPOLL_CTL_MOD, listener, &event));
-	n = epoll_wait(epoll, &event, 1, 5000);
+	n = epoll_wait(epoll, &event, 1, CT_LONG_MS);
 	ct_note("armed %d %s data %d", n, ct_event_names(event.events), (int)event.data.u64);
 	for (int i = 0; i < 2; i++) {
 		ct_await(listener, POLLIN);
@@ -30,7 +30,7 @@ int main(void)
 	MUST(epoll_ctl(epoll, EPOLL_CTL_MOD, listener, &event));
 	for (int i = 0; i < 20; i++)
 		ct_connect(AF_INET, ct_port(listener));
-	while (taken < 20 && epoll_wait(epoll, &event, 1, 5000) == 1) {
+	while (taken < 20 && epoll_wait(epoll, &event, 1, CT_LONG_MS) == 1) {
 		edges++;
 		while (accept(listener, NULL, NULL) >= 0)
 			taken++;

@@ -6,7 +6,7 @@
 
 int main(void)
 {
-	struct timespec limit = {.tv_sec = 5}, none = {0};
+	struct timespec limit = {.tv_sec = CT_LONG}, none = {0};
 	struct epoll_event event = {.events = EPOLLIN};
 	struct pollfd p = {.events = POLLIN | POLLOUT};
 	struct timeval now = {0};
@@ -40,7 +40,7 @@ int main(void)
 	ct_note("%s", ct_event_names((uint32_t)p.revents));
 	epoll = MUST(epoll_create1(0));
 	MUST(epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event));
-	TRY(epoll_pwait(epoll, &event, 1, 5000, NULL));
+	TRY(epoll_pwait(epoll, &event, 1, CT_LONG_MS, NULL));
 	ct_accept(listener);
 	TRY(ppoll(&p, 1, &none, NULL));
 	return 0;

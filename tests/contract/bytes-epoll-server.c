@@ -28,7 +28,7 @@ static void server(int listener)
 	ct_nonblock(listener, true);
 	MUST(epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event));
 	while (ends < CLIENTS) {
-		int n = epoll_wait(epoll, events, 16, 10000);
+		int n = epoll_wait(epoll, events, 16, CT_LONG_MS);
 
 		CHECK(n > 0);
 		for (int i = 0; i < n; i++) {

@@ -18,7 +18,7 @@ static void play(int fd, uint64_t out_seed, uint64_t in_seed)
 		ssize_t n;
 
 		p.events = (short)((sent < TOTAL ? POLLOUT : 0) | (end ? 0 : POLLIN));
-		CHECK(poll(&p, 1, 10000) == 1);
+		CHECK(poll(&p, 1, CT_LONG_MS) == 1);
 		if (p.revents & POLLIN) {
 			n = recv(fd, in + got, sizeof(in) - got, 0);
 			CHECK(n >= 0 || errno == EAGAIN);

@@ -22,7 +22,7 @@ int main(void)
 	nobody = ct_addr_of("203.0.113.1", 80);
 	fd = ct_socket(AF_INET, 0);
 	thread = ct_thread(blocked, NULL);
-	usleep(100000);
+	ct_await_blocked(thread);
 	CHECK(pthread_cancel(thread) == 0);
 	CHECK(pthread_join(thread, &result) == 0);
 	ct_note("cancelled %d", result == PTHREAD_CANCELED);

@@ -34,7 +34,7 @@ static void *in_poll(void *argument)
 	struct pollfd p = {.fd = pair[0], .events = POLLIN};
 
 	(void)argument;
-	poll(&p, 1, 10000);
+	poll(&p, 1, CT_LONG_MS);
 	return NULL;
 }
 
@@ -55,7 +55,7 @@ static void *in_epoll(void *argument)
 	int epoll = *(int *)argument;
 
 	MUST(epoll_ctl(epoll, EPOLL_CTL_ADD, pair[0], &event));
-	epoll_wait(epoll, &event, 1, 10000);
+	epoll_wait(epoll, &event, 1, CT_LONG_MS);
 	return NULL;
 }
 
@@ -64,7 +64,7 @@ static void end(void *(*run)(void *), void *argument, const char *name)
 	pthread_t thread = ct_thread(run, argument);
 	void *result;
 
-	usleep(50000);
+	ct_await_blocked(thread);
 	CHECK(pthread_cancel(thread) == 0);
 	CHECK(pthread_join(thread, &result) == 0);
 	ct_note("%s: cancelled %d", name, result == PTHREAD_CANCELED);

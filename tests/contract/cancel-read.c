@@ -23,7 +23,7 @@ static void cancel(void *(*run)(void *), const char *name)
 	pthread_t thread = ct_thread(run, NULL);
 	void *result;
 
-	usleep(50000);
+	ct_await_blocked(thread);
 	MUST(-pthread_cancel(thread));
 	pthread_join(thread, &result);
 	ct_note("%s: cancelled %d", name, result == PTHREAD_CANCELED);

@@ -18,7 +18,7 @@ static void client(int port)
 	MUST(kill(getpid(), SIGCHLD));
 	fd = ct_connect(AF_INET, port);
 	TRY(ct_write_full(fd, "hello", 5));
-	ct_poll(fd, POLLIN, 5000);
+	ct_poll(fd, POLLIN, CT_LONG_MS);
 	TRY(ct_read_full(fd, (char[8]){0}, 5));
 	close(fd);
 	MUST(sigpending(&pending));

@@ -15,7 +15,7 @@ int main(void)
 	other = MUST(dup(fd));
 	ct_prove(other);
 	TRY(close(fd));
-	ct_poll(other, POLLOUT, 5000);
+	ct_poll(other, POLLOUT, CT_LONG_MS);
 	ct_so_error(other);
 	TRY(connect(other, SA(&addr)));
 	TRY(connect(other, SA(&addr)));

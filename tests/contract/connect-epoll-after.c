@@ -13,7 +13,7 @@ static void watch(int port, uint32_t flags, const char *name)
 	event.data.u64 = 0x123456789abcdef;
 	MUST(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 	memset(&event, 0, sizeof(event));
-	n = epoll_wait(epoll, &event, 1, 5000);
+	n = epoll_wait(epoll, &event, 1, CT_LONG_MS);
 	ct_note("%s: %d %s data %d", name, n, ct_event_names(event.events),
 		event.data.u64 == 0x123456789abcdef);
 	n = epoll_wait(epoll, &event, 1, 100);

@@ -14,7 +14,7 @@ static void watch(int port, uint32_t flags, const char *name)
 	/* TCP says HUP of the fresh socket; a program that registers early must see that through. */
 	do {
 		memset(&event, 0, sizeof(event));
-		n = epoll_wait(epoll, &event, 1, 5000);
+		n = epoll_wait(epoll, &event, 1, CT_LONG_MS);
 	} while (n == 1 && (event.events & EPOLLHUP) != 0);
 	ct_note("%s: %d %s data %d", name, n, ct_event_names(event.events), (int)event.data.u64);
 	ct_so_error(fd);

@@ -19,12 +19,12 @@ int main(void)
 	peer = ct_accept(listener);
 	TRY(epoll_wait(epoll, &event, 1, 0));
 	TRY(write(peer, "hello", 5));
-	n = epoll_wait(epoll, &event, 1, 5000);
+	n = epoll_wait(epoll, &event, 1, CT_LONG_MS);
 	ct_note("data: %d %s %d", n, ct_event_names(event.events), (int)event.data.u64);
 	TRY(ct_read_full(fd, (char[8]){0}, 5));
 	TRY(epoll_wait(epoll, &event, 1, 0));
 	close(peer);
-	n = epoll_wait(epoll, &event, 1, 5000);
+	n = epoll_wait(epoll, &event, 1, CT_LONG_MS);
 	ct_note("end: %d %s %d", n, ct_event_names(event.events), (int)event.data.u64);
 	close(fd);
 	TRY(epoll_wait(epoll, &event, 1, 0));

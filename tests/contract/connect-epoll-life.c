@@ -8,7 +8,7 @@ static void await(int epoll, uint32_t want, const char *name)
 	uint32_t seen = 0;
 	struct epoll_event event;
 
-	while ((seen & want) != want && epoll_wait(epoll, &event, 1, 5000) == 1)
+	while ((seen & want) != want && epoll_wait(epoll, &event, 1, CT_LONG_MS) == 1)
 		seen |= event.events;
 	ct_note("%s: %d", name, (seen & want) == want);
 }

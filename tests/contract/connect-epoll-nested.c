@@ -15,7 +15,7 @@ static void watch(int port, uint32_t flags, const char *name)
 	event.events = EPOLLIN;
 	event.data.u64 = 2;
 	MUST(epoll_ctl(outer, EPOLL_CTL_ADD, inner, &event));
-	n = epoll_wait(outer, &event, 1, 5000);
+	n = epoll_wait(outer, &event, 1, CT_LONG_MS);
 	ct_note("%s: outer %d %s data %d", name, n, ct_event_names(event.events),
 		(int)event.data.u64);
 	n = epoll_wait(inner, &event, 1, 0);

@@ -18,12 +18,12 @@ static void watch(int port, bool before, const char *name)
 	ct_prove(fd);
 	event = (struct epoll_event){.events = EPOLLOUT | EPOLLONESHOT, .data.u64 = 6};
 	MUST(epoll_ctl(epoll, before ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event));
-	n = epoll_wait(epoll, &event, 1, 5000);
+	n = epoll_wait(epoll, &event, 1, CT_LONG_MS);
 	ct_note("%s: up %d %s data %d", name, n, ct_event_names(event.events), (int)event.data.u64);
 	ct_note("%s: then %d", name, epoll_wait(epoll, &event, 1, 50));
 	event = (struct epoll_event){.events = EPOLLOUT | EPOLLONESHOT, .data.u64 = 7};
 	MUST(epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event));
-	n = epoll_wait(epoll, &event, 1, 5000);
+	n = epoll_wait(epoll, &event, 1, CT_LONG_MS);
 	ct_note("%s: again %d %s data %d", name, n, ct_event_names(event.events),
 		(int)event.data.u64);
 	close(fd);

@@ -16,7 +16,7 @@ static void watch(uint32_t flags, bool before, const char *name)
 		MUST(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 	do {
 		memset(&event, 0, sizeof(event));
-		n = epoll_wait(epoll, &event, 1, 5000);
+		n = epoll_wait(epoll, &event, 1, CT_LONG_MS);
 	} while (n == 1 && (event.events & EPOLLERR) == 0);
 	/* Mapped, OUT may come an instant after the error: the kernel sets that before it frees the header. */
 	ct_note("%s: %d %s data %d", name, n, ct_event_names(event.events & ~(uint32_t)EPOLLOUT),

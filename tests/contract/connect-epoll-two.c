@@ -9,7 +9,7 @@ static void await(int epoll, const char *name)
 
 	do {
 		memset(&event, 0, sizeof(event));
-		n = epoll_wait(epoll, &event, 1, 5000);
+		n = epoll_wait(epoll, &event, 1, CT_LONG_MS);
 	} while (n == 1 && (event.events & EPOLLHUP) != 0);
 	ct_note("%s: %d %s data %d", name, n, ct_event_names(event.events), (int)event.data.u64);
 }
@@ -33,7 +33,7 @@ int main(void)
 	MUST(epoll_ctl(second, EPOLL_CTL_ADD, fd, &event));
 	await(first, "before");
 	await(second, "after");
-	ct_poll(fd, POLLOUT, 5000);
+	ct_poll(fd, POLLOUT, CT_LONG_MS);
 	peer = ct_accept(listener);
 	TRY(write(peer, "x", 1));
 	event = (struct epoll_event){.events = EPOLLIN, .data.u64 = 3};

@@ -14,7 +14,7 @@ static void *wait_for_all(void *argument)
 
 	(void)argument;
 	while (n < SOCKETS) {
-		CHECK(epoll_wait(epoll, &event, 1, 10000) == 1);
+		CHECK(epoll_wait(epoll, &event, 1, CT_LONG_MS) == 1);
 		if ((event.events & EPOLLOUT) == 0 || (event.events & EPOLLHUP) != 0 ||
 		    up[event.data.u64])
 			continue;

@@ -19,12 +19,12 @@ int main(void)
 	TRY(connect(fd, SA(&server)));
 	ct_prove(fd);
 	/* poll is interrupted as well, SA_RESTART or not. */
-	ct_poll(fd, POLLOUT, 5000);
+	ct_poll(fd, POLLOUT, CT_LONG_MS);
 	ct_catch(SIGUSR1, SA_RESTART);
-	ct_poll(fd, POLLOUT, 5000);
+	ct_poll(fd, POLLOUT, CT_LONG_MS);
 	ct_pester_end();
 	ct_net_add("203.0.113.1");
-	ct_poll(fd, POLLOUT, 10000);
+	ct_poll(fd, POLLOUT, CT_LONG_MS);
 	ct_so_error(fd);
 	TRY(ct_write_full(fd, "hello", 5));
 	TRY(ct_read_full(ct_accept(listener), (char[8]){0}, 5));

@@ -31,7 +31,7 @@ int main(void)
 	((struct sockaddr_in6 *)&server.ss)->sin6_scope_id = 1;
 	listener = ct_socket(AF_INET6, 0);
 	/* Duplicate address detection takes a moment, if it is not off. */
-	for (int i = 0; bind(listener, SA(&server)) != 0 && i < 5000; i++)
+	for (int i = 0; bind(listener, SA(&server)) != 0 && i < CT_LONG_MS; i++)
 		usleep(1000);
 	MUST(listen(listener, 5));
 	ct_prove(listener);

@@ -29,7 +29,7 @@ static void client(int port)
 		ct_prove(polls[i].fd);
 	}
 	while (up < CLIENTS) {
-		CHECK(poll(polls, CLIENTS, 10000) > 0);
+		CHECK(poll(polls, CLIENTS, CT_LONG_MS) > 0);
 		for (int i = 0; i < CLIENTS; i++) {
 			char byte = (char)i;
 

@@ -13,7 +13,7 @@ int main(void)
 	fd = ct_socket(AF_INET, SOCK_NONBLOCK);
 	TRY(connect(fd, SA(&server)));
 	ct_prove(fd);
-	ct_poll(fd, POLLOUT, 5000);
+	ct_poll(fd, POLLOUT, CT_LONG_MS);
 	TRY(connect(fd, SA(&server)));
 	TRY(connect(fd, SA(&server)));
 	return 0;

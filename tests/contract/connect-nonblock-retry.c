@@ -17,7 +17,7 @@ int main(void)
 	ct_so_error(fd);
 	TRY(connect(fd, SA(&open)));
 	TRY(connect(fd, SA(&open)));
-	ct_poll(fd, POLLOUT, 5000);
+	ct_poll(fd, POLLOUT, CT_LONG_MS);
 	ct_so_error(fd);
 	ct_prove(fd);
 	TRY(write(fd, "hello", 5));

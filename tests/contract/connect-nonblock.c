@@ -14,7 +14,7 @@ int main(void)
 	fd = ct_socket(AF_INET, SOCK_NONBLOCK);
 	TRY(connect(fd, SA(&server)));
 	ct_prove(fd);
-	ct_poll(fd, POLLOUT, 5000);
+	ct_poll(fd, POLLOUT, CT_LONG_MS);
 	ct_so_error(fd);
 	ct_so_error(fd);
 	remote = ct_remote(fd);

@@ -6,7 +6,7 @@
 
 int main(void)
 {
-	struct timespec limit = {.tv_sec = 5}, none = {0};
+	struct timespec limit = {.tv_sec = CT_LONG}, none = {0};
 	struct ct_addr nobody, server;
 	struct pollfd p = {.events = POLLOUT};
 	struct epoll_event event = {.events = EPOLLOUT};
@@ -34,7 +34,7 @@ int main(void)
 	epoll = MUST(epoll_create1(0));
 	MUST(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 	MUST(kill(getpid(), SIGUSR1));
-	TRY(epoll_pwait(epoll, &event, 1, 5000, &empty));
+	TRY(epoll_pwait(epoll, &event, 1, CT_LONG_MS, &empty));
 	TRY(epoll_pwait(epoll, &event, 1, 0, &empty));
 	close(fd);
 

@@ -7,7 +7,7 @@
 static void watch(int port)
 {
 	struct ct_addr addr = ct_loopback(AF_INET, port);
-	struct timeval limit = {.tv_sec = 5};
+	struct timeval limit = {.tv_sec = CT_LONG};
 	fd_set in, out, except;
 	int fd = ct_socket(AF_INET, SOCK_NONBLOCK), n;
 

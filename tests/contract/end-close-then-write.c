@@ -6,7 +6,7 @@ static void write_until_error(int fd)
 {
 	int error = 0;
 
-	for (int i = 0; i < 5000 && error == 0; i++) {
+	for (int i = 0; i < CT_LONG_MS && error == 0; i++) {
 		if (send(fd, "x", 1, MSG_NOSIGNAL) < 0)
 			error = errno;
 		else

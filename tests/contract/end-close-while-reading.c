@@ -16,7 +16,7 @@ static void *poller(void *argument)
 {
 	(void)argument;
 	ct_as("poller");
-	ct_poll(pair[0], POLLRDHUP, 10000);
+	ct_poll(pair[0], POLLRDHUP, CT_LONG_MS);
 	return NULL;
 }
 
@@ -28,7 +28,8 @@ int main(void)
 	ct_pair(pair);
 	threads[0] = ct_thread(reader, NULL);
 	threads[1] = ct_thread(poller, NULL);
-	usleep(100000);
+	ct_await_blocked(threads[0]);
+	ct_await_blocked(threads[1]);
 	TRY(shutdown(pair[0], SHUT_RD));
 	ct_join(threads[0]);
 	ct_join(threads[1]);

@@ -2,6 +2,8 @@
 /* A reset wakes those who wait: a blocked read, a blocked write, poll, epoll. */
 #include "harness.h"
 
+static pthread_t first;
+
 static void reset(int fd)
 {
 	struct linger none = {.l_onoff = 1};
@@ -12,7 +14,7 @@ static void reset(int fd)
 
 static void *reset_later(void *argument)
 {
-	usleep(100000);
+	ct_await_blocked(first);
 	reset(*(int *)argument);
 	return NULL;
 }
@@ -25,6 +27,7 @@ int main(void)
 	int pair[2], epoll, n;
 
 	ct_init();
+	first = pthread_self();
 	ct_pair(pair);
 	thread = ct_thread(reset_later, &pair[1]);
 	TRY(read(pair[0], big, 1));
@@ -41,7 +44,7 @@ int main(void)
 	epoll = MUST(epoll_create1(0));
 	MUST(epoll_ctl(epoll, EPOLL_CTL_ADD, pair[0], &event));
 	thread = ct_thread(reset_later, &pair[1]);
-	n = epoll_wait(epoll, &event, 1, 5000);
+	n = epoll_wait(epoll, &event, 1, CT_LONG_MS);
 	ct_note("epoll: %d %s", n, (event.events & EPOLLIN) != 0 ? "IN" : "-");
 	TRY(read(pair[0], big, 1));
 	ct_join(thread);

@@ -8,7 +8,7 @@ static void server(int fd)
 
 	TRY(read(fd, (char[8]){0}, 1));
 	ct_hear();
-	for (int i = 0; i < 5000 && error == 0; i++) {
+	for (int i = 0; i < CT_LONG_MS && error == 0; i++) {
 		if (send(fd, "x", 1, MSG_NOSIGNAL) < 0)
 			error = errno;
 		else

@@ -4,13 +4,13 @@
 
 #include <unistd.h>
 
-/* The last acknowledgement closes it, a moment after the other side has seen the end: 2 s at most. */
+/* The last acknowledgement closes it, a moment after the other side has seen the end. */
 static void wait_closed(int fd)
 {
 	struct ct_addr addr = {.len = sizeof(addr.ss)};
 
-	for (int i = 0; i < 2000 && getpeername(fd, (struct sockaddr *)&addr.ss, &addr.len) == 0;
-	     i++)
+	for (int i = 0;
+	     i < CT_LONG_MS && getpeername(fd, (struct sockaddr *)&addr.ss, &addr.len) == 0; i++)
 		usleep(1000);
 }
 

@@ -15,7 +15,7 @@ static void write_until_error(int fd, int flags, const char *name)
 	int error = 0;
 
 	/* TCP learns of it by the answer to the first write. */
-	for (int i = 0; i < 5000 && error == 0; i++) {
+	for (int i = 0; i < CT_LONG_MS && error == 0; i++) {
 		if (send(fd, "x", 1, flags) < 0)
 			error = errno;
 		else
@@ -55,7 +55,7 @@ int main(void)
 		signal(SIGPIPE, SIG_DFL);
 		close(pair[1]);
 		ct_await(pair[0], POLLRDHUP);
-		for (int i = 0; i < 5000; i++) {
+		for (int i = 0; i < CT_LONG_MS; i++) {
 			CHECK(write(pair[0], "x", 1) == 1);
 			usleep(1000);
 		}

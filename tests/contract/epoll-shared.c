@@ -15,7 +15,7 @@ int main(void)
 	pid = ct_fork("child");
 	if (pid == 0) {
 		memset(&event, 0, sizeof(event));
-		TRY(epoll_wait(epoll, &event, 1, 5000));
+		TRY(epoll_wait(epoll, &event, 1, CT_LONG_MS));
 		ct_note("data %d", (int)event.data.u64);
 		TRY(ct_read_full(pair[0], (char[8]){0}, 5));
 		TRY(epoll_wait(epoll, &event, 1, 0));
@@ -28,7 +28,7 @@ int main(void)
 	other = MUST(dup(pair[0]));
 	TRY(close(pair[0]));
 	TRY(write(pair[1], "again", 5));
-	TRY(epoll_wait(epoll, &event, 1, 5000));
+	TRY(epoll_wait(epoll, &event, 1, CT_LONG_MS));
 	TRY(close(other));
 	TRY(epoll_wait(epoll, &event, 1, 0));
 	return 0;

@@ -9,17 +9,17 @@ static volatile nfds_t one = 1;
 static void server(int fd)
 {
 	struct pollfd p[1] = {{.fd = fd, .events = POLLIN}};
-	struct timespec limit = {.tv_sec = 5};
+	struct timespec limit = {.tv_sec = CT_LONG};
 	char buffer[8];
 
-	TRY(poll(p, one, 5000));
+	TRY(poll(p, one, CT_LONG_MS));
 	TRY(read(fd, buffer, five));
 	TRY(ppoll(p, one, &limit, NULL));
 	TRY(recv(fd, buffer, five, 0));
 	TRY(recvfrom(fd, buffer, five, MSG_WAITALL, NULL, NULL));
 	/* The peer resets: the twins must say so too. */
 	ct_tell();
-	TRY(poll(p, one, 5000));
+	TRY(poll(p, one, CT_LONG_MS));
 	TRY(read(fd, buffer, five));
 	TRY(recv(fd, buffer, five, 0));
 }

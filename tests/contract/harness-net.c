@@ -89,7 +89,7 @@ void ct_await_service(int port)
 	/* A port that is free answers with an ICMP error, which the next call tells. */
 	fd = MUST(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
 	MUST(connect(fd, SA(&addr)));
-	for (; tries < 500; tries++) {
+	for (; tries < 3000; tries++) {
 		if (send(fd, "", 1, 0) == 1) {
 			usleep(20000);
 			if (send(fd, "", 1, 0) == 1)
@@ -97,6 +97,6 @@ void ct_await_service(int port)
 		}
 		usleep(1000);
 	}
-	CHECK(tries < 500);
+	CHECK(tries < 3000);
 	close(fd);
 }

@@ -2,6 +2,18 @@
 /* Moving patterns, signals, and two ends that play together in one process or two. */
 #include "harness.h"
 
+#include <stdatomic.h>
+#include <sys/syscall.h>
+
+struct started {
+	void *(*run)(void *);
+	void *argument;
+	pthread_t thread;
+	atomic_int tid;
+	struct started *next;
+};
+
+static struct started *all_started;
 static pid_t server_pid;
 static bool server_may_die;
 static _Thread_local int meet_fd = -1;
@@ -121,18 +133,25 @@ static int64_t fill_with(int fd, size_t size, int64_t offset, uint64_t seed)
 
 int64_t ct_fill(int fd, uint64_t seed)
 {
+	return ct_fill_on(fd, 0, seed);
+}
+
+int64_t ct_fill_on(int fd, int64_t offset, uint64_t seed)
+{
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
 	int64_t done = 0, before;
 
 	/*
 	 * TCP has room for much before it says POLLOUT again: big pieces first, for one byte costs as much time as a
-	 * big one. Buffers further on may make room, so it is full when a while has brought none for a single byte.
+	 * big one. Buffers further on may make room, of which POLLOUT says nothing while it is little: it is full when
+	 * a while has brought none for a single byte.
 	 */
 	do {
+		poll(&p, 1, done > 0 ? 250 : 0);
 		before = done;
 		for (size_t size = 4096; size > 0; size /= 64)
-			done += fill_with(fd, size, done, seed);
-	} while (MUST(poll(&p, 1, 250)) > 0 || done > before);
+			done += fill_with(fd, size, offset + done, seed);
+	} while (done > before);
 	return done;
 }
 
@@ -201,12 +220,79 @@ void ct_reap(pid_t pid)
 	CHECK(WIFEXITED(status));
 }
 
+static void *run_started(void *argument)
+{
+	struct started *started = argument;
+
+	started->tid = (pid_t)syscall(SYS_gettid);
+	return started->run(started->argument);
+}
+
 pthread_t ct_thread(void *(*run)(void *), void *argument)
 {
-	pthread_t thread;
+	struct started *started = calloc(1, sizeof(*started));
 
-	CHECK(pthread_create(&thread, NULL, run, argument) == 0);
-	return thread;
+	CHECK(started != NULL);
+	*started = (struct started){.run = run, .argument = argument, .next = all_started};
+	CHECK(pthread_create(&started->thread, NULL, run_started, started) == 0);
+	/* Known by the thread that starts them: nobody else asks. */
+	all_started = started;
+	return started->thread;
+}
+
+/* Of which the kernel says that it sleeps, and in what. */
+static bool is_blocked(pid_t tid)
+{
+	static const long calls[] = {
+		SYS_read,   SYS_readv,	 SYS_recvfrom,	  SYS_recvmsg,	SYS_write,
+		SYS_writev, SYS_sendto,	 SYS_sendmsg,	  SYS_accept,	SYS_accept4,
+		SYS_ppoll,  SYS_connect, SYS_epoll_pwait, SYS_pselect6,
+#ifdef SYS_poll
+		SYS_poll,   SYS_select,	 SYS_epoll_wait,
+#endif
+	};
+	char path[64], state = 0;
+	long call = -1;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+	file = fopen(path, "re");
+	if (file != NULL && fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	if (file != NULL)
+		fclose(file);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", (int)tid);
+	file = state == 'S' ? fopen(path, "re") : NULL;
+	if (file != NULL && fscanf(file, "%ld", &call) != 1)
+		call = -1;
+	if (file != NULL)
+		fclose(file);
+	for (size_t i = 0; i < COUNT(calls); i++) {
+		if (call == calls[i])
+			return true;
+	}
+	return false;
+}
+
+void ct_await_blocked(pthread_t thread)
+{
+	const struct started *started = all_started;
+	pid_t tid = getpid();
+
+	while (started != NULL && !pthread_equal(started->thread, thread))
+		started = started->next;
+	if (access("/proc/self/syscall", R_OK) != 0) {
+		usleep(500000); /* nothing tells */
+		return;
+	}
+	for (int i = 0; i < CT_LONG_MS; i++) {
+		if (started != NULL)
+			tid = started->tid;
+		if (tid != 0 && is_blocked(tid))
+			return;
+		usleep(1000);
+	}
+	CHECK(!"the thread blocks");
 }
 
 void ct_join(pthread_t thread)

@@ -88,7 +88,7 @@ void ct_privileges(const char *what, int listener, bool at_once)
 		return;
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)engine);
 	other = mine;
-	for (int tries = 0; tries < 500; tries++) {
+	for (int tries = 0; tries < 3000; tries++) {
 		if (!read_may(path, &other))
 			return; /* it was a thread of a process that has ended; its successor's pid is not known */
 		if (at_once || is_no_more(&other, &mine))

@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <sys/syscall.h>
 
-#define TIME_LIMIT_S 20
+#define TIME_LIMIT_S 120
 #define NAMED_PORTS 8
 
 static _Thread_local const char *actor = "main";
@@ -178,7 +178,7 @@ void ct_events(int fd, short want)
 	struct pollfd p = {.fd = fd, .events = POLLIN | POLLPRI | POLLOUT | POLLRDHUP};
 
 	/* Level events that are there together need not come together: wait until all are. */
-	for (int i = 0; i < 5000; i++) {
+	for (int i = 0; i < CT_LONG_MS; i++) {
 		MUST(poll(&p, 1, 0));
 		if ((p.revents & want) == want)
 			break;
@@ -192,7 +192,7 @@ void ct_await(int fd, short events)
 {
 	struct pollfd p = {.fd = fd, .events = events};
 
-	CHECK(poll(&p, 1, 10000) == 1);
+	CHECK(poll(&p, 1, CT_LONG_MS) == 1);
 }
 
 void ct_so_error(int fd)

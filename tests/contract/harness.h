@@ -47,6 +47,10 @@
 /* For calls that take an address and its length. */
 #define SA(a) ((struct sockaddr *)&(a)->ss), (a)->len
 
+/* What must come is waited for so long: it only ends a hang, however loaded the machine. Seconds, milliseconds. */
+#define CT_LONG 60
+#define CT_LONG_MS (CT_LONG * 1000)
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 struct ct_addr {
@@ -91,13 +95,13 @@ void ct_prove(int fd);
 /* "IN|OUT|HUP", "-" for nothing. The same bits serve poll and epoll. */
 const char *ct_event_names(uint32_t events);
 
-/* Polls FD until all events of WANT are there (at most 5 s) and notes every event that is. */
+/* Polls FD until all events of WANT are there (at most CT_LONG) and notes every event that is. */
 void ct_events(int fd, short want);
 
 /* Polls FD for WANT with TIMEOUT_MS once and notes the result. */
 void ct_poll(int fd, short want, int timeout_ms);
 
-/* Waits (at most 10 s) until FD has one of the events; no trace. */
+/* Waits (at most CT_LONG) until FD has one of the events; no trace. */
 void ct_await(int fd, short events);
 
 /* Reads and notes SO_ERROR. */
@@ -156,6 +160,8 @@ int64_t ct_recv_pattern(int fd, int64_t n, uint64_t seed);
 
 /* Writes until no byte has room for 250 ms; FD must be non-blocking. Returns the bytes written. */
 int64_t ct_fill(int fd, uint64_t seed);
+/* The same, where OFFSET bytes of the stream have been written before. */
+int64_t ct_fill_on(int fd, int64_t offset, uint64_t seed);
 
 void ct_nonblock(int fd, bool on);
 
@@ -171,6 +177,12 @@ void ct_pester_end(void);
 pid_t ct_fork(const char *actor);
 void ct_reap(pid_t pid);
 pthread_t ct_thread(void *(*run)(void *), void *argument);
+
+/*
+ * Waits until a thread of ct_thread's, or the first thread of the program, sleeps in a call on a socket: reading,
+ * writing, accepting, connecting or polling. No trace.
+ */
+void ct_await_blocked(pthread_t thread);
 void ct_join(pthread_t thread);
 
 /*
@@ -203,14 +215,14 @@ const char *ct_role(void);
 /* Raw getsockopt without libc, for what the shim must not see. */
 long ct_raw_getsockopt(int fd, int level, int option, void *value, socklen_t *size);
 
-/* Waits (at most 10 s) until a service that is mapped before main has its UDP port on 127.0.0.1. On plain TCP the
+/* Waits (at most a minute) until a service that is mapped before main has its UDP port on 127.0.0.1. On plain TCP the
  * manager's backlog takes us at once. */
 void ct_await_service(int port);
 
 /*
  * Notes WHAT and what each thread of this process may do, once; and what the engine of LISTENER may
  * do, if it is one of its own: it must be no more. A difference is noted, with both. Waits at most
- * 10 s for the engine where AT_ONCE is false.
+ * a minute for the engine where AT_ONCE is false.
  */
 void ct_privileges(const char *what, int listener, bool at_once);
 

@@ -23,7 +23,7 @@ int main(void)
 	listener = ct_listener(AF_INET, 5);
 	port = ct_port(listener);
 	thread = ct_thread(wait_in_accept, NULL);
-	usleep(100000);
+	ct_await_blocked(thread);
 	TRY(close(listener));
 	ct_connect(AF_INET, port);
 	ct_join(thread);

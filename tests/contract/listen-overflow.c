@@ -7,7 +7,7 @@
 int main(void)
 {
 	struct ct_addr addr;
-	int listener, first, fd, extra[EXTRA], word = 0;
+	int listener, first, fd, peer, extra[EXTRA], word = 0;
 
 	ct_init();
 	listener = ct_listener(AF_INET, 1);
@@ -23,19 +23,19 @@ int main(void)
 	for (int i = 0; i < EXTRA; i++)
 		close(extra[i]);
 	ct_nonblock(listener, true);
-	for (int i = 0; i < 20; i++) {
-		while ((fd = accept(listener, NULL, NULL)) >= 0)
-			close(fd);
-		usleep(10000);
-	}
+	while ((fd = accept(listener, NULL, NULL)) >= 0)
+		close(fd);
 	ct_nonblock(listener, false);
 	fd = ct_socket(AF_INET, 0);
 	TRY(connect(fd, SA(&addr)));
 	ct_prove(fd);
 	word = 4711;
 	TRY(ct_write_full(fd, &word, sizeof(word)));
-	word = 0;
-	TRY(ct_read_full(ct_accept(listener), &word, sizeof(word)));
+	/* Those that the engine still held back come first, and have nothing to say. */
+	do {
+		word = 0;
+		peer = ct_accept(listener);
+	} while (ct_read_full(peer, &word, sizeof(word)) != sizeof(word));
 	ct_note("word %d", word);
 	return 0;
 }

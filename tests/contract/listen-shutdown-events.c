@@ -10,7 +10,7 @@ static void *poller(void *argument)
 
 	(void)argument;
 	ct_as("poller");
-	ct_note("poll %d", poll(&p, 1, 10000));
+	ct_note("poll %d", poll(&p, 1, CT_LONG_MS));
 	ct_note("hup %d", (p.revents & POLLHUP) != 0);
 	return NULL;
 }
@@ -27,10 +27,10 @@ int main(void)
 	MUST(epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event));
 	ct_note("quiet %d", epoll_wait(epoll, &event, 1, 0));
 	thread = ct_thread(poller, NULL);
-	usleep(50000);
+	ct_await_blocked(thread);
 	TRY(shutdown(listener, SHUT_RD));
 	ct_join(thread);
-	ct_note("epoll %d", epoll_wait(epoll, &event, 1, 5000));
+	ct_note("epoll %d", epoll_wait(epoll, &event, 1, CT_LONG_MS));
 	ct_note("hup %d", (event.events & EPOLLHUP) != 0);
 	TRY(accept(listener, NULL, NULL));
 	close(listener);

@@ -21,7 +21,7 @@ int main(void)
 	listener = ct_listener(AF_INET, 5);
 	addr = ct_local(listener);
 	thread = ct_thread(wait_in_accept, NULL);
-	usleep(100000);
+	ct_await_blocked(thread);
 	TRY(shutdown(listener, SHUT_RDWR));
 	ct_join(thread);
 	TRY(accept(listener, NULL, NULL));

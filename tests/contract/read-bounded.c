@@ -28,7 +28,7 @@ int main(void)
 	ct_pester(pthread_self(), SIGUSR1);
 	TRY(read(pair[1], &byte, 1));
 	TRY(recv(pair[1], &byte, 1, MSG_WAITALL));
-	ct_poll(pair[1], POLLIN, 5000);
+	ct_poll(pair[1], POLLIN, CT_LONG_MS);
 	ct_pester_end();
 	ct_catch(SIGUSR1, SA_RESTART);
 	ct_pester(pthread_self(), SIGUSR1);

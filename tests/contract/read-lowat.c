@@ -30,7 +30,7 @@ int main(void)
 		MUST(ioctl(pair[1], FIONREAD, &n));
 	ct_poll(pair[1], POLLIN, 50);
 	thread = ct_thread(write_rest, NULL);
-	ct_poll(pair[1], POLLIN, 5000);
+	ct_poll(pair[1], POLLIN, CT_LONG_MS);
 	ct_join(thread);
 	TRY(ct_read_full(pair[1], buffer, 8));
 	return 0;

@@ -6,11 +6,13 @@
 
 #define TOTAL (16 << 20)
 
+static int tube[2];
+
 static void *drain(void *argument)
 {
 	int fd = *(int *)argument;
 
-	usleep(50000);
+	CHECK(read(tube[0], &(char){0}, 1) == 1); /* the other side has found it full */
 	return (void *)(intptr_t)(ct_recv_pattern(fd, TOTAL, 41) == TOTAL);
 }
 
@@ -25,6 +27,7 @@ int main(void)
 	file = MUST(open("content", O_CREAT | O_RDWR, 0600));
 	CHECK(ct_send_pattern(file, TOTAL, 41) == TOTAL);
 	ct_pair(pair);
+	MUST(pipe(tube));
 	ct_nonblock(pair[0], true);
 	thread = ct_thread(drain, &pair[1]);
 	while (offset < TOTAL) {
@@ -33,7 +36,8 @@ int main(void)
 		if (n >= 0)
 			continue;
 		CHECK(errno == EAGAIN);
-		full++;
+		if (full++ == 0)
+			CHECK(write(tube[1], "", 1) == 1);
 		ct_await(pair[0], POLLOUT);
 	}
 	pthread_join(thread, &right);

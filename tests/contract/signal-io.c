@@ -4,7 +4,7 @@
 
 int main(void)
 {
-	struct timespec limit = {.tv_sec = 5};
+	struct timespec limit = {.tv_sec = CT_LONG};
 	struct ct_addr addr;
 	int listener, fd, peer;
 	siginfo_t info;

@@ -37,6 +37,8 @@ static void client(int port)
 	}
 	ct_note("%d rounds right", right);
 	ct_note("bulk beside it: %d", ct_send_pattern(lively, 4 << 20, 2) == 4 << 20);
+	/* What room there still was is found by now. */
+	stuck_bytes += ct_fill_on(stuck, stuck_bytes, 1);
 	ct_poll(stuck, POLLOUT, 0);
 	CHECK(ct_write_full(lively, &stuck_bytes, sizeof(stuck_bytes)) == sizeof(stuck_bytes));
 	close(stuck);

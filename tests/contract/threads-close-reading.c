@@ -21,7 +21,7 @@ int main(void)
 	ct_init();
 	ct_pair(pair);
 	thread = ct_thread(reader, NULL);
-	usleep(100000);
+	ct_await_blocked(thread);
 	TRY(close(pair[0]));
 	TRY(write(pair[1], "hello", 5));
 	ct_join(thread);

@@ -34,7 +34,7 @@ int main(void)
 	ct_init();
 	ct_pair(pair);
 	thread = ct_thread(writer, NULL);
-	usleep(200000);
+	ct_await_blocked(thread);
 	TRY(shutdown(pair[0], SHUT_WR));
 	ct_join(thread);
 	reader = ct_thread(drain, NULL);

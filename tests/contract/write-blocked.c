@@ -27,7 +27,8 @@ int main(void)
 	ct_note("then %zd %s", n, strerrorname_np(errno));
 	MUST(setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &none, sizeof(none)));
 	ct_pester(pthread_self(), SIGUSR1);
-	n = write(pair[0], "x", 1);
+	while ((n = write(pair[0], big + done, 1)) > 0)
+		done += n;
 	ct_note("interrupted %zd %s", n, strerrorname_np(errno));
 	ct_pester_end();
 	ct_note("all right: %d", ct_recv_pattern(pair[1], done, 9) == done);

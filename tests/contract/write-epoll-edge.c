@@ -21,7 +21,7 @@ static void client(int fd)
 	ct_nonblock(fd, true);
 	MUST(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 	while (done < TOTAL) {
-		CHECK(epoll_wait(epoll, &event, 1, 10000) == 1);
+		CHECK(epoll_wait(epoll, &event, 1, CT_LONG_MS) == 1);
 		CHECK((event.events & EPOLLOUT) != 0);
 		while (done < TOTAL) {
 			ssize_t n = write(fd, bytes + done, TOTAL - done);

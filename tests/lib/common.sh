@@ -36,6 +36,7 @@ PATH=$PATH:/usr/sbin:/sbin
 # Each block of test content is full of it; no capture of QUIC may show it.
 QS_MARKER=quicshim-plaintext-marker
 
+qs_ports=()         # what claim_port has given
 qs_pids=()          # what start() started and stop() has not ended
 qs_engine_ids=()    # ids of the engines that this test caused
 qs_at_exit=         # a command that the test wants to have run at its end
@@ -54,12 +55,20 @@ need() { for c; do command -v "$c" >/dev/null || skip "$c is not installed here"
 # hex BYTES: that many random bytes in hexadecimal
 hex() { od -An -v -tx1 -N "$1" /dev/urandom | tr -d ' \n'; }
 
+# claim_port PORT: no other test may have it while this one lives
+claim_port() {
+	local at=/tmp/quicshim-test-ports/$1 owner
+	mkdir -m 1777 /tmp/quicshim-test-ports 2>/dev/null
+	if owner=$(readlink "$at") && ! [ -d "/proc/$owner" ]; then rm -f "$at"; fi
+	ln -s "$$" "$at" 2>/dev/null && qs_ports+=("$1")
+}
+
 # free_port VAR: a port that neither TCP nor UDP uses, below the ephemeral range
 free_port() {
 	local p
 	for _ in $(seq 200); do
 		p=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
-		if [ -z "$(ss -Hantu "sport = :$p")" ]; then
+		if claim_port "$p" && [ -z "$(ss -Hantu "sport = :$p")" ]; then
 			printf -v "$1" %s "$p"
 			return
 		fi
@@ -84,7 +93,7 @@ port_ready() {
 }
 
 wait_port() {
-	until_true 15 port_ready "$1" || fail "nobody listens on port $1 after 15 s${2:+ ($2)}"
+	until_true 60 port_ready "$1" || fail "nobody listens on port $1 after 60 s${2:+ ($2)}"
 }
 
 # start PIDVAR LOG PROGRAM...: run in the background, output to LOG. (Of a shell function the pid
@@ -115,6 +124,7 @@ qs_cleanup() {
 	set +e
 	$qs_at_exit
 	for pid in ${qs_pids[@]+"${qs_pids[@]}"}; do stop "$pid"; done
+	for pid in ${qs_ports[@]+"${qs_ports[@]}"}; do rm -f "/tmp/quicshim-test-ports/$pid"; done
 	# Engines of their own linger for a while after their last use; this test's are ended now.
 	for id in ${qs_engine_ids[@]+"${qs_engine_ids[@]}"}; do
 		pid=$(engine_field "$id" .pid 2>/dev/null || true)
@@ -210,6 +220,24 @@ status() { "$QS_BUILD/bin/quicshim-status" --json; }
 # engine_field ID JQ-EXPRESSION: nothing if there is no such engine, which is the word of whoever asked for it
 engine_field() { { status || true; } | jq -r --arg id "$1" ".engines[] | select(.id == \$id) | $2"; }
 
+# engine_says ID JQ-EXPRESSION: the same, asked again where an engine process was too busy to answer in time
+engine_says() {
+	local tries said
+	for tries in $(seq 20); do
+		said=$(engine_field "$1" "$2")
+		[ -z "$said" ] && [ "$QS_ENGINE" != thread ] || break
+		sleep 0.2
+	done
+	printf '%s\n' "$said"
+}
+
+# came_to PORT: how many connections have come to the mapped listeners on that port; to any listener when plain
+came_to() {
+	if plain; then ss -Htn state established "sport = :$1" | wc -l; return; fi
+	status | jq --arg port ":$1" '[.engines[].listeners[] | select(.address | endswith($port)) | .accepted] | add // 0'
+}
+have_come() { [ "$(came_to "$1")" -ge "$2" ]; }
+
 # client_begin: what `client` runs from here on has an engine of its own
 client_begin() {
 	plain && return
@@ -229,7 +257,7 @@ qs_at_least() {
 client_check() {
 	plain && return
 	local got
-	got=$(engine_field "$QS_CLIENT_ID" '.totals | "\(.streams_opened) \(.bytes_sent) \(.bytes_received) \(.connections_opened)"')
+	got=$(engine_says "$QS_CLIENT_ID" '.totals | "\(.streams_opened) \(.bytes_sent) \(.bytes_received) \(.connections_opened)"')
 	local streams sent received connections
 	read -r streams sent received connections <<<"${got:-x x x x}" || true
 	if [ "$QS_ENGINE" = thread ] &&
@@ -247,7 +275,7 @@ client_check() {
 server_check() {
 	plain && return
 	local got
-	got=$(engine_field "$QS_SERVER_ID" '.totals | "\(.streams_accepted) \(.bytes_sent) \(.bytes_received) \(.connections_accepted) \(.faults_trapped)"')
+	got=$(engine_says "$QS_SERVER_ID" '.totals | "\(.streams_accepted) \(.bytes_sent) \(.bytes_received) \(.connections_accepted) \(.faults_trapped)"')
 	local streams sent received connections faults
 	read -r streams sent received connections faults <<<"${got:-x x x x x}" || true
 	qs_at_least server streams_accepted "$streams" "$1"
