@@ -13,6 +13,19 @@ static void *wait_for_it(void *result)
 	return NULL;
 }
 
+/* One has begun, and waits. */
+static void await_begun(pthread_t thread)
+{
+	struct tcp_info info = {0};
+	socklen_t size = sizeof(info);
+
+	while (info.tcpi_state != TCP_SYN_SENT) {
+		usleep(1000);
+		MUST(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size));
+	}
+	ct_await_blocked(thread);
+}
+
 int main(void)
 {
 	int tries = 1;
@@ -24,6 +37,7 @@ int main(void)
 	fd = ct_socket(AF_INET, 0);
 	MUST(setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &tries, sizeof(tries)));
 	thread = ct_thread(wait_for_it, &results[0]);
+	await_begun(thread);
 	wait_for_it(&results[1]);
 	ct_join(thread);
 	ct_prove(fd);
