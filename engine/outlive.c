@@ -53,7 +53,7 @@
 
 #define CALL SIGSTKFLT /* nobody has sent it since the 8087: not the app either */
 #define SLICE_NS (100 * QS_MSEC)
-#define PATIENCE_NS (5 * QS_NSEC) /* of the host's thread, unless we drain */
+#define PATIENCE_NS (10 * QS_NSEC) /* more than COPIES take; of the host's thread, unless we drain */
 
 #define COPIES 6
 #define COPY_NS (400 * QS_MSEC) /* to show that it can allocate */
