@@ -6,6 +6,7 @@
 #include "state.h"
 
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
 
 /*
@@ -25,7 +26,7 @@
 
 #define RINGS 1024u
 #define NUMBERS 16u /* IO_RINGFD_REG_MAX */
-/* Newer than some <linux/io_uring.h>; and sq_off.resv2 and cq_off.resv2 are called user_addr since. */
+/* Newer than some <linux/io_uring.h>. */
 #define SETUP_NO_MMAP (1u << 14)
 #define SETUP_REGISTERED_FD_ONLY (1u << 15)
 #define SETUP_NO_SQARRAY (1u << 16)
@@ -132,11 +133,23 @@ static unsigned *word_at(const struct view *view, uint32_t offset)
 
 /* --- set up --- */
 
+/* The last member of struct io_sqring_offsets and of io_cqring_offsets: user_addr, or resv2 in older headers. */
+static uint64_t user_addr(const void *offsets)
+{
+	_Static_assert(sizeof(struct io_sqring_offsets) == 40 &&
+			       sizeof(struct io_cqring_offsets) == 40,
+		       "the kernel's ABI");
+	uint64_t addr;
+
+	memcpy(&addr, (const char *)offsets + 32, sizeof(addr));
+	return addr;
+}
+
 void qs_uring_before_setup(struct qs_uring_setup *setup, struct io_uring_params *params)
 {
 	setup->taken = 0;
-	setup->base = params->flags & SETUP_NO_MMAP ? params->cq_off.resv2 : 0;
-	setup->sqes = params->flags & SETUP_NO_MMAP ? params->sq_off.resv2 : 0;
+	setup->base = params->flags & SETUP_NO_MMAP ? user_addr(&params->cq_off) : 0;
+	setup->sqes = params->flags & SETUP_NO_MMAP ? user_addr(&params->sq_off) : 0;
 	if (params->flags & IORING_SETUP_SQPOLL)
 		setup->taken = params->flags & POLLED;
 	params->flags &= ~setup->taken;

@@ -30,8 +30,10 @@ static inline void ring_own_memory(struct ring *ring)
 	ring->sq = ring->cq = mmap(NULL, 4096, prot, flags, -1, 0);
 	ring->entries = mmap(NULL, 4096, prot, flags, -1, 0);
 	CHECK(ring->sq != MAP_FAILED && ring->entries != MAP_FAILED);
-	ring->params.cq_off.resv2 = (uint64_t)(uintptr_t)ring->sq; /* user_addr */
-	ring->params.sq_off.resv2 = (uint64_t)(uintptr_t)ring->entries;
+	/* user_addr, or resv2 in older headers: the last member of both. */
+	memcpy((char *)(&ring->params.cq_off + 1) - sizeof(ring->sq), &ring->sq, sizeof(ring->sq));
+	memcpy((char *)(&ring->params.sq_off + 1) - sizeof(ring->entries), &ring->entries,
+	       sizeof(ring->entries));
 }
 
 static inline void ring_open_with(struct ring *ring, unsigned setup)
