@@ -19,6 +19,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef __SANITIZE_THREAD__
+/* ThreadSanitizer's clone(), since gcc 13, takes every child for a fork: ours share the memory. */
+int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+#define clone __clone
+#endif
+
 /*
  * Theory. The engine's listening sockets are made here, before it runs, so that the connect that
  * caused the start goes on at once; for a helper in a child's descriptor table, so that no fork of
