@@ -13,7 +13,8 @@
  *
  * How a stream ends. FIN of the app: read gives 0, `app_eof`. Close of the app: EPOLLHUP,
  * `app_gone`; with bytes unread the kernel says ECONNRESET: reset. Data for an app that is gone:
- * reset, as TCP does. FIN of the peer: after all data, shutdown(SHUT_WR) on our end, which leaves
+ * reset, as TCP does. Both wait until the peer has acknowledged what was written (`reset_due`), but for SO_LINGER 0.
+ * FIN of the peer: after all data, shutdown(SHUT_WR) on our end, which leaves
  * the app's writing alone. Reset of the peer: the errno goes into the slot, then our end is closed.
  * The object lives until both the QUIC stream is closed (conn == NULL) and the app's side is
  * served. In mode prefer its other side may be a TCP socket (relay.c) instead of a QUIC stream.
