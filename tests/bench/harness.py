@@ -39,6 +39,7 @@ class Bench:
         self.dir = tempfile.mkdtemp(prefix="qs-bench-")
         os.chmod(self.dir, 0o755)
         self.running, self.paths, self.engines = [], [], []
+        self.given = set()  # ports
         self.results, self.marks, self.notes = {}, [], []
         self.lib = os.path.join(build, "lib", "libquicshim.so")
         self.mapped = os.path.exists(self.lib)
@@ -113,12 +114,13 @@ class Bench:
             raise Broken(f"{' '.join(words[:8])} ... ended with {done.returncode}: {last}")
         return done.stdout
 
-    # Ports: a port that nobody uses anywhere; looked at without sending a packet.
+    # Ports: a port that nobody uses anywhere, and none twice; looked at without sending a packet.
 
     def port(self):
         while True:
             port = random.randrange(20000, 32000)
-            if not self.run(["ss", "-Hantu", f"sport = :{port}"]).strip():
+            if port not in self.given and not self.run(["ss", "-Hantu", f"sport = :{port}"]).strip():
+                self.given.add(port)
                 return port
 
     def wait_port(self, proc, port, prefix=(), udp=False):

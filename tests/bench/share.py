@@ -30,8 +30,10 @@ def policy(bench, name, udp, ports, more=""):
 
 def serve(bench, rules, words):
     proc = bench.start([PYTHON, APP, *map(str, words)], env=bench.env(rules), stdout=subprocess.PIPE)
-    if not select.select([proc.stdout], [], [], 20)[0] or proc.stdout.readline() != b"ready\n":
-        raise Broken("the server does not listen")
+    said = proc.stdout.readline() if select.select([proc.stdout], [], [], 20)[0] else b"nothing for 20 s"
+    if said != b"ready\n":
+        with open(proc.log_name, errors="replace") as log:
+            raise Broken(f"the server does not listen: {said!r} {log.read()[-300:].strip()}")
     return proc
 
 
