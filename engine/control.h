@@ -134,7 +134,8 @@ struct qs_options {
 	} rare[6]; /* options that are none of these */
 	uint8_t n_rare;
 	uint8_t accepted; /* accept() has given it to the app */
-	uint8_t reserved[6];
+	uint8_t told; /* an app was told the errno of the end, or of the attempt: nobody else is */
+	uint8_t reserved[5];
 };
 enum qs_option {
 	QS_OPT_NODELAY,

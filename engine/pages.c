@@ -171,6 +171,7 @@ uint32_t qs_pages_take(struct qs_pages *pages, bool server, const struct qs_opti
 		memset(&pages->options[index], 0, sizeof(struct qs_options));
 	pages->options[index].generation = generation;
 	pages->options[index].accepted = 0;
+	pages->options[index].told = 0;
 	return index;
 }
 

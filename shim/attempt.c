@@ -45,12 +45,9 @@ static int end_of(int fd, int saved, bool may_repeat)
 
 	if (may_repeat && qs_sock_mark(fd, &mark) && qs_connect_is_orphan(fd, &mark))
 		return ORPHAN;
-	error = qs_connect_error(fd, &mark);
-	if (error) {
-		mark.error = QS_TOLD_OPEN;
-		qs_sock_set_mark(fd, &mark);
+	error = qs_connect_take_error(fd, &mark, QS_TOLD_OPEN);
+	if (error)
 		return fail(error);
-	}
 	/* Another thread that waited was told the errno, or has begun another attempt. */
 	if (mark.state == QS_MARK_FAILED || mark.state == QS_MARK_CONNECTING)
 		return fail(ECONNABORTED);

@@ -109,6 +109,21 @@ int qs_connect_error(int fd, struct qs_mark *mark)
 	return mark->error;
 }
 
+int qs_connect_take_error(int fd, struct qs_mark *mark, uint8_t told)
+{
+	int error = qs_connect_error(fd, mark);
+
+	if (!error)
+		return 0;
+	if (!qs_pages_take_error(mark)) {
+		mark->error = 0;
+		return 0;
+	}
+	mark->error = told;
+	qs_sock_set_mark(fd, mark);
+	return error;
+}
+
 /* connect(AF_UNSPEC): TCP resets the connection, and the socket is unconnected. */
 static int disconnect(int fd, const struct qs_mark *mark)
 {
@@ -131,7 +146,9 @@ static int connect_again(int fd, const struct sockaddr *addr, socklen_t len)
 		return qs_real.connect(fd, addr, len);
 	if (addr->sa_family == AF_UNSPEC)
 		return disconnect(fd, &mark);
-	error = qs_connect_error(fd, &mark);
+	error = qs_connect_take_error(fd, &mark, QS_TOLD_OPEN);
+	if (error)
+		return fail(error);
 	switch (mark.state) {
 	case QS_MARK_CONNECTING:
 		flags = qs_sys_fcntl(fd, F_GETFL, 0);
@@ -150,7 +167,7 @@ static int connect_again(int fd, const struct sockaddr *addr, socklen_t len)
 		}
 		mark.error = QS_TOLD_OPEN;
 		qs_sock_set_mark(fd, &mark);
-		return fail(error ? error : ECONNABORTED);
+		return fail(ECONNABORTED);
 	case QS_MARK_LISTENER:
 		break;
 	}

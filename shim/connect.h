@@ -21,6 +21,8 @@ bool qs_connect_would_map(int fd, const struct sockaddr *addr, socklen_t len);
  * what he must mend.
  */
 int qs_connect_error(int fd, struct qs_mark *mark);
+/* The same for who will tell it: to one of several. The mark's errno is then `told`, in `*mark` 0 for the others. */
+int qs_connect_take_error(int fd, struct qs_mark *mark, uint8_t told);
 /* True if the engine of an attempt that goes on (the mark as it was read) has died. `*mark` is read again. */
 bool qs_connect_is_orphan(int fd, struct qs_mark *mark);
 

@@ -39,16 +39,21 @@ static bool engine_died(const struct qs_mark *mark, const struct qs_slot_view *s
 	       !__atomic_load_n(&options->read_shut, __ATOMIC_RELAXED);
 }
 
+/* After the errno was told. `error` is the kernel's own. */
+static ssize_t tell_again(enum qs_end_side side, ssize_t result, int error)
+{
+	if (side == QS_END_READ)
+		return result < 0 && error == ECONNRESET ? 0 : result;
+	return error == ECONNRESET ? tell(EPIPE) : result;
+}
+
 static ssize_t tell_open(int fd, struct qs_mark *mark, enum qs_end_side side, ssize_t result)
 {
 	struct qs_slot_view slot;
 	int error = result < 0 && errno != EPIPE ? errno : 0;
 
-	if (mark->error == QS_TOLD_END) {
-		if (side == QS_END_READ)
-			return result < 0 && error == ECONNRESET ? 0 : result;
-		return error == ECONNRESET ? tell(EPIPE) : result;
-	}
+	if (mark->error == QS_TOLD_END)
+		return tell_again(side, result, error);
 	if (error && error != ECONNRESET)
 		return result;
 	if (qs_pages_slot(mark, &slot)) {
@@ -61,6 +66,8 @@ static ssize_t tell_open(int fd, struct qs_mark *mark, enum qs_end_side side, ss
 	}
 	if (!error)
 		return result;
+	if (!qs_pages_take_error(mark)) /* another thread is about to say so in the mark */
+		return tell_again(side, result, result < 0 ? errno : 0);
 	mark->error = QS_TOLD_END;
 	qs_sock_set_mark(fd, mark);
 	return tell(error);
@@ -73,7 +80,7 @@ ssize_t qs_end_look(int fd, enum qs_end_side side, ssize_t result)
 
 	if (!qs_sock_mark(fd, &mark))
 		goto as_it_is;
-	error = qs_connect_error(fd, &mark);
+	error = qs_connect_take_error(fd, &mark, 0);
 	errno = saved;
 	switch (mark.state) {
 	case QS_MARK_CONNECTING:
@@ -81,11 +88,8 @@ ssize_t qs_end_look(int fd, enum qs_end_side side, ssize_t result)
 	case QS_MARK_OPEN:
 		return tell_open(fd, &mark, side, result);
 	case QS_MARK_FAILED:
-		if (error) {
-			mark.error = 0;
-			qs_sock_set_mark(fd, &mark);
+		if (error)
 			return tell(error);
-		}
 		if (side == QS_END_READ && mark.error != QS_TOLD_OPEN) {
 			errno = saved;
 			return 0;

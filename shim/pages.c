@@ -191,6 +191,13 @@ struct qs_options *qs_pages_options(const struct qs_mark *mark)
 	return &options[mark->slot];
 }
 
+bool qs_pages_take_error(const struct qs_mark *mark)
+{
+	struct qs_options *options = qs_pages_options(mark);
+
+	return !options || !__atomic_exchange_n(&options->told, 1, __ATOMIC_ACQ_REL);
+}
+
 bool qs_pages_figures(const struct qs_mark *mark, uint32_t path, struct qs_path_figures *out)
 {
 	struct mapping *entry = find(mark, NULL);

@@ -29,6 +29,8 @@ bool qs_pages_slot(const struct qs_mark *mark, struct qs_slot_view *out);
 void qs_pages_prepare(void);
 /* The shared option slot of a mark, NULL if there is none. Lives as long as the process. */
 struct qs_options *qs_pages_options(const struct qs_mark *mark);
+/* An errno of this mark's is to be told: true for the first who asks, in whatever process, and where no page can say. */
+bool qs_pages_take_error(const struct qs_mark *mark);
 /* Figures of the path that a slot named. False if the mark's page is not there. */
 bool qs_pages_figures(const struct qs_mark *mark, uint32_t path, struct qs_path_figures *out);
 /* Maps the pages behind two descriptors, and closes them. */

@@ -61,23 +61,20 @@ static bool is_hung_up(int fd)
 static int take_error(int fd, struct qs_mark *mark, int native)
 {
 	struct qs_slot_view slot;
-	int error = qs_connect_error(fd, mark);
+	int error = qs_connect_take_error(fd, mark, 0);
 
-	if (error) {
-		mark->error = 0;
-		qs_sock_set_mark(fd, mark);
+	if (error)
 		return error;
-	}
 	if (mark->state != QS_MARK_OPEN || mark->error == QS_TOLD_END ||
 	    (!native && !is_hung_up(fd)))
 		return 0;
 	error = native;
 	if (qs_pages_slot(mark, &slot) && slot.state == QS_SLOT_ENDED && slot.error)
 		error = slot.error;
-	if (error) {
-		mark->error = QS_TOLD_END;
-		qs_sock_set_mark(fd, mark);
-	}
+	if (!error || !qs_pages_take_error(mark))
+		return 0;
+	mark->error = QS_TOLD_END;
+	qs_sock_set_mark(fd, mark);
 	return error;
 }
 
