@@ -15,7 +15,8 @@
  * `app_gone`; with bytes unread the kernel says ECONNRESET: reset. Data for an app that is gone:
  * reset, as TCP does. Both wait until the peer has acknowledged what was written (`reset_due`), but for SO_LINGER 0.
  * FIN of the peer: after all data, shutdown(SHUT_WR) on our end, which leaves
- * the app's writing alone. Reset of the peer: the errno goes into the slot, then our end is closed.
+ * the app's writing alone. Reset of the peer: the errno goes into the slot, then our end is closed; what the app's
+ * buffer has no room for is given first, as it reads, and its writes fail meanwhile (`rest`).
  * The object lives until both the QUIC stream is closed (conn == NULL) and the app's side is
  * served. In mode prefer its other side may be a TCP socket (relay.c) instead of a QUIC stream.
  *
@@ -217,16 +218,21 @@ void qs_stream_closed(struct qs_stream *stream)
 	qs_stream_push_later(stream);
 }
 
-void qs_stream_tell_app(struct qs_stream *stream, int error)
+void qs_stream_tell_slot(struct qs_stream *stream, int error)
 {
 	struct qs_slot *slot = qs_stream_slot(stream);
 
-	if (slot->state != QS_SLOT_ENDED) { /* the first end is the one to tell */
-		qs_slot_begin(slot);
-		slot->error = error;
-		slot->state = QS_SLOT_ENDED;
-		qs_slot_end(slot);
-	}
+	if (slot->state == QS_SLOT_ENDED)
+		return; /* the first end is the one to tell */
+	qs_slot_begin(slot);
+	slot->error = error;
+	slot->state = QS_SLOT_ENDED;
+	qs_slot_end(slot);
+}
+
+void qs_stream_tell_app(struct qs_stream *stream, int error)
+{
+	qs_stream_tell_slot(stream, error);
 	if (stream->source.fd >= 0)
 		qs_source_close(stream->engine, &stream->source);
 }
@@ -235,24 +241,13 @@ void qs_stream_fail(struct qs_stream *stream, int error, uint64_t code)
 {
 	struct qs_conn *conn = stream->conn;
 
-	if (error != 0 && stream->rx_head != NULL && !stream->app_deaf && !stream->in_backlog &&
-	    stream->source.fd >= 0) {
-		/* What has arrived before the end is the app's, as far as its buffer goes. */
-		for (struct qs_chunk *c = stream->rx_head; c != NULL; c = c->next) {
-			ssize_t n = send(stream->source.fd, c->data + c->start, c->end - c->start,
-					 MSG_DONTWAIT | MSG_NOSIGNAL);
-
-			if (n > 0)
-				qs_stream_count_given(stream, (size_t)n);
-			if (n != (ssize_t)(c->end - c->start))
-				break;
-		}
+	if (error == 0 || !qs_stream_leave_rest(stream, error)) {
+		if (conn != NULL && conn->n_streams > 0)
+			conn->rx_buffered -= stream->rx_bytes;
+		stream->rx_bytes = 0;
+		qs_chunk_list_free(stream->engine, &stream->rx_head, &stream->rx_tail);
+		qs_stream_tell_app(stream, error);
 	}
-	if (conn != NULL && conn->n_streams > 0)
-		conn->rx_buffered -= stream->rx_bytes;
-	stream->rx_bytes = 0;
-	qs_chunk_list_free(stream->engine, &stream->rx_head, &stream->rx_tail);
-	qs_stream_tell_app(stream, error);
 	if (conn != NULL)
 		qs_conn_shutdown_stream(conn, stream->id, code);
 	else if (stream->relay != NULL)

@@ -69,6 +69,7 @@ struct qs_stream {
 	bool rx_fin, rx_fin_given, want_out;
 	bool app_full; /* the app's buffer had no room, and EPOLLOUT has not come yet */
 	bool app_deaf; /* the app shut down reading: discard, credit goes on */
+	bool rest; /* the stream has failed, and the app has been told; it may still read what had come before */
 };
 
 /* Takes `fd` (the engine's end, non-blocking). The slot must be taken. NULL if out of memory (fd

@@ -19,8 +19,12 @@ void qs_stream_ready(struct qs_stream *stream);
 void qs_stream_pull_later(struct qs_stream *stream);
 /* The app's end is gone before its time: what TCP would make of it. `reset`: the kernel has said ECONNRESET. */
 void qs_stream_app_reset(struct qs_stream *stream, bool reset);
+/* The stream has failed with `error`: what had come before stays the app's. False if nothing is left of it. */
+bool qs_stream_leave_rest(struct qs_stream *stream, int error);
 /* Closes the app's end; it will see this errno, unless another was told. */
 void qs_stream_tell_app(struct qs_stream *stream, int error);
+/* Writes the errno into the slot, unless another stands there. */
+void qs_stream_tell_slot(struct qs_stream *stream, int error);
 /* Frees it if nothing more can happen on either side. */
 void qs_stream_settle(struct qs_stream *stream);
 /* Frees all of a list. */

@@ -101,8 +101,7 @@ void qs_stream_received(struct qs_stream *stream, const uint8_t *data, size_t le
 	qs_stream_push_later(stream);
 }
 
-/* Gives the credit last: that may end the connection and with it what stands here. */
-static void rx_consume(struct qs_stream *stream, size_t bytes)
+static void rx_drop(struct qs_stream *stream, size_t bytes)
 {
 	size_t n = bytes;
 
@@ -123,7 +122,14 @@ static void rx_consume(struct qs_stream *stream, size_t bytes)
 			stream->rx_tail = NULL;
 		qs_chunk_free(stream->engine, chunk);
 	}
-	give_credit(stream, bytes);
+}
+
+/* Gives the credit last: that may end the connection and with it what stands here. */
+static void rx_consume(struct qs_stream *stream, size_t bytes)
+{
+	rx_drop(stream, bytes);
+	if (!stream->rest)
+		give_credit(stream, bytes);
 }
 
 static void set_want_out(struct qs_stream *stream, bool on)
@@ -144,6 +150,39 @@ static bool app_is_deaf(struct qs_stream *stream)
 	if (stream->app_gone || poll(&pfd, 1, 0) < 0 || pfd.revents & (POLLHUP | POLLERR))
 		return false;
 	stream->app_deaf = true;
+	return true;
+}
+
+/* What the app's buffer takes at once. True if it has no room for some. */
+static bool give_rest(struct qs_stream *stream)
+{
+	while (stream->rx_head != NULL) {
+		const struct qs_chunk *chunk = stream->rx_head;
+		ssize_t n = send(stream->source.fd, chunk->data + chunk->start,
+				 chunk->end - chunk->start, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 && errno == EAGAIN;
+		qs_stream_count_given(stream, (size_t)n);
+		rx_drop(stream, (size_t)n);
+	}
+	return false;
+}
+
+bool qs_stream_leave_rest(struct qs_stream *stream, int error)
+{
+	if (stream->source.fd < 0 || stream->app_deaf || stream->in_backlog || !give_rest(stream))
+		return false;
+	stream->rest = true;
+	qs_stream_tell_slot(stream, error);
+	/* Nothing that the app writes goes anywhere. */
+	shutdown(stream->source.fd, SHUT_RD);
+	stream->app_eof = stream->fin_written = true;
+	stream->announce = stream->readable = false;
+	stream->app_full = true;
+	set_want_out(stream, true);
 	return true;
 }
 
@@ -187,6 +226,11 @@ void qs_stream_push(struct qs_stream *stream)
 	}
 	if (stream->source.fd < 0)
 		return; /* credit for it ended the connection: it is in the flush list again */
+	if (stream->rest) { /* its errno stands in the slot */
+		qs_stream_tell_app(stream, 0);
+		qs_stream_settle(stream);
+		return;
+	}
 	set_want_out(stream, false);
 	if (stream->rx_fin && !stream->rx_fin_given) {
 		qs_slot_begin(qs_stream_slot(stream));

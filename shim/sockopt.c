@@ -11,7 +11,6 @@
 #include "sock.h"
 #include "state.h"
 
-#include <poll.h>
 #include <string.h>
 #include <sys/time.h>
 
@@ -49,14 +48,6 @@ int qs_sockopt_give(const void *from, socklen_t size, void *value, socklen_t *le
 	return 0;
 }
 
-static bool is_hung_up(int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
-	struct timespec now = {0};
-
-	return qs_raw6(SYS_ppoll, (long)&p, 1, (long)&now, 0, 8, 0) > 0;
-}
-
 /* SO_ERROR: the errno that was not told yet; it counts as told now. */
 static int take_error(int fd, struct qs_mark *mark, int native)
 {
@@ -65,8 +56,7 @@ static int take_error(int fd, struct qs_mark *mark, int native)
 
 	if (error)
 		return error;
-	if (mark->state != QS_MARK_OPEN || mark->error == QS_TOLD_END ||
-	    (!native && !is_hung_up(fd)))
+	if (mark->state != QS_MARK_OPEN || mark->error == QS_TOLD_END)
 		return 0;
 	error = native;
 	if (qs_pages_slot(mark, &slot) && slot.state == QS_SLOT_ENDED && slot.error)
