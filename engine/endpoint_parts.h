@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the endpoint share: endpoint.c, endpoint_input.c, endpoint_flight.c. */
+/* What the files of the endpoint share: endpoint.c and endpoint_*.c. */
 #ifndef QS_ENDPOINT_PARTS_H
 #define QS_ENDPOINT_PARTS_H
 
@@ -9,6 +9,12 @@
 
 #include <ngtcp2/ngtcp2.h>
 
+struct qs_endpoint *qs_endpoint_new(struct qs_engine *engine, const struct qs_addr *address,
+				    bool server);
+/* One that is in no list, and has no socket. */
+void qs_endpoint_free(struct qs_endpoint *endpoint);
+/* Opens its socket and begins to listen to it. On failure it has none. 0 or -errno. */
+int qs_endpoint_open(struct qs_endpoint *endpoint, const struct qs_udp_options *options);
 /*
  * A datagram with a long header for none of our connections. Returns the listener of ours that
  * shall accept it now; NULL: it was held, handed on, refused, or dropped.
