@@ -152,15 +152,25 @@ static int get_virtual(int fd, struct qs_mark *mark, int name, void *value, sock
 	return qs_sockopt_give(&number, sizeof(number), value, len);
 }
 
+/* An option of TCP's is not AF_UNIX's: another thread's connect() or listen() may have put ours in the place of what was
+ * a TCP socket when it was looked at. */
+static bool is_swapped(int fd, int level, int rc, struct qs_mark *mark)
+{
+	return rc < 0 && errno == EOPNOTSUPP && level != SOL_SOCKET && qs_may_look() &&
+	       qs_sock_mark(fd, mark);
+}
+
 QS_EXPORT int getsockopt(int fd, int level, int name, void *restrict value, socklen_t *restrict len)
 {
 	struct qs_mark mark;
 	int rc, saved = errno;
 
-	if (!qs_active() || !value || !len || (level == SOL_SOCKET && !is_virtual_get(name)))
-		return qs_real.getsockopt(fd, level, name, value, len);
-	if (!qs_sock_mark(fd, &mark))
-		return qs_real.getsockopt(fd, level, name, value, len);
+	if (!qs_active() || !value || !len || (level == SOL_SOCKET && !is_virtual_get(name)) ||
+	    !qs_sock_mark(fd, &mark)) {
+		rc = qs_real.getsockopt(fd, level, name, value, len);
+		if (!value || !len || !is_swapped(fd, level, rc, &mark))
+			return rc;
+	}
 	if (level == SOL_SOCKET)
 		rc = get_virtual(fd, &mark, name, value, len);
 	else
@@ -275,8 +285,11 @@ QS_EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen
 		return qs_real.setsockopt(fd, level, name, value, len);
 	qs_option_note(level, name);
 	if (!qs_active() || !value || (level == SOL_SOCKET && !is_virtual_set(name)) ||
-	    !qs_sock_mark(fd, &mark))
-		return qs_real.setsockopt(fd, level, name, value, len);
+	    !qs_sock_mark(fd, &mark)) {
+		rc = qs_real.setsockopt(fd, level, name, value, len);
+		if (!value || !is_swapped(fd, level, rc, &mark))
+			return rc;
+	}
 	if (level == SOL_SOCKET)
 		rc = set_virtual(fd, &mark, name, value, len);
 	else
