@@ -2,6 +2,7 @@
 /* Reads /proc/PID/stat and /proc/PID/status. */
 #include "process.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,25 +11,45 @@
 #include <unistd.h>
 
 #define TEXT_MAX 16384
+#define KEPT_MAX 1024u /* of a line that much is kept: a list of 65,536 groups has up to 700 kB */
 
-static int slurp(pid_t pid, const char *name, char text[static TEXT_MAX])
+/* What was kept is read whole: a group that is cut in two would be another one. */
+static_assert(sizeof("Groups:\t") + QS_PROCESS_GROUPS_MAX * sizeof("4294967295") < KEPT_MAX,
+	      "the groups that are wanted fit a line");
+
+struct kept {
+	char text[TEXT_MAX];
+	size_t len, column;
+};
+
+static void keep(struct kept *kept, const char *data, size_t n)
 {
-	char path[48];
-	size_t len = 0;
+	for (size_t i = 0; i < n; i++) {
+		if (data[i] == '\n')
+			kept->column = 0;
+		else if (++kept->column > KEPT_MAX)
+			continue;
+		if (kept->len < TEXT_MAX - 1)
+			kept->text[kept->len++] = data[i];
+	}
+	kept->text[kept->len] = '\0';
+}
+
+static int slurp(pid_t pid, const char *name, struct kept *kept)
+{
+	char path[48], data[4096];
 	ssize_t n;
 	int fd;
 
+	kept->len = kept->column = 0;
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -ESRCH;
-	do {
-		n = read(fd, text + len, TEXT_MAX - 1 - len);
-		len += n > 0 ? (size_t)n : 0;
-	} while (n > 0 && len < TEXT_MAX - 1);
+	while ((n = read(fd, data, sizeof(data))) > 0)
+		keep(kept, data, (size_t)n);
 	close(fd);
-	text[len] = '\0';
-	return n < 0 ? -ESRCH : 0;
+	return n < 0 || kept->len == 0 ? -ESRCH : 0;
 }
 
 int qs_process_parse_stat(const char *text, struct qs_process *out)
@@ -111,12 +132,13 @@ int qs_process_parse_status(const char *text, struct qs_process *out)
 
 int qs_process_read(pid_t pid, struct qs_process *out)
 {
-	char text[TEXT_MAX];
+	struct kept kept;
 
 	memset(out, 0, sizeof(*out));
 	out->pid = pid;
-	if (pid <= 0 || slurp(pid, "status", text) < 0 || qs_process_parse_status(text, out) < 0 ||
-	    slurp(pid, "stat", text) < 0 || qs_process_parse_stat(text, out) < 0 || out->zombie)
+	if (pid <= 0 || slurp(pid, "status", &kept) < 0 ||
+	    qs_process_parse_status(kept.text, out) < 0 || slurp(pid, "stat", &kept) < 0 ||
+	    qs_process_parse_stat(kept.text, out) < 0 || out->zombie)
 		return -ESRCH;
 	return 0;
 }

@@ -3,10 +3,12 @@
 #include "process.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -99,12 +101,53 @@ static void ourselves(void **state)
 	assert_int_equal(qs_process_read(-1, &p), -ESRCH);
 }
 
+/* So many groups that their line alone is longer than all else that is read. Who may not have them is skipped. */
+static void crowd(void **state)
+{
+	static gid_t groups[65536];
+	int ready[2], ended[2];
+	struct qs_process p;
+	char byte;
+	pid_t child;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		groups[i] = (gid_t)(3000000000u + i);
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(ended), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		close(ended[1]);
+		byte = setgroups(sizeof(groups) / sizeof(groups[0]), groups) == 0;
+		if (write(ready[1], &byte, 1) == 1)
+			_exit(read(ended[0], &byte, 1) != 0);
+		_exit(1);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	if (byte) {
+		assert_int_equal(qs_process_read(child, &p), 0);
+		assert_int_equal(p.uid[1], geteuid());
+		assert_int_equal(p.parent, getpid());
+		assert_int_equal(p.n_groups, QS_PROCESS_GROUPS_MAX);
+		for (unsigned i = 0; i < p.n_groups; i++)
+			assert_true(p.groups[i] == groups[i]);
+	}
+	close(ended[1]);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	for (int i = 0; i < 2; i++)
+		close(ready[i]);
+	close(ended[0]);
+	if (!byte)
+		skip();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_status),	      cmocka_unit_test(broken_status),
 		cmocka_unit_test(no_groups_and_many), cmocka_unit_test(stat_text),
-		cmocka_unit_test(ourselves),
+		cmocka_unit_test(ourselves),	      cmocka_unit_test(crowd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
