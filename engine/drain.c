@@ -8,6 +8,7 @@
 #include "relay.h"
 #include "stream_parts.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* What the app has written is read to its end. */
@@ -65,6 +66,42 @@ bool qs_drain_done(const struct qs_engine *engine)
 	TAILQ_FOREACH(relay, &engine->relays, link)
 	{
 		if (relay->stream->source.fd >= 0 && !relay->stream->fin_written)
+			return false;
+	}
+	return true;
+}
+
+static bool has_unread(const struct qs_stream *stream)
+{
+	int octets = 0;
+
+	return stream->source.fd >= 0 && ioctl(stream->source.fd, FIONREAD, &octets) == 0 &&
+	       octets > 0;
+}
+
+bool qs_drain_is_quiet(const struct qs_engine *engine)
+{
+	const struct qs_conn *conn;
+	const struct qs_stream *stream;
+	const struct qs_relay *relay;
+
+	TAILQ_FOREACH(conn, &engine->conns, link_all)
+	{
+		if (conn->state != QS_CONNECTION_OPEN || conn->poisoned)
+			continue;
+		TAILQ_FOREACH(stream, &conn->streams, conn_link)
+		{
+			uint64_t acked =
+				stream->tx_acked > stream->kept ? stream->tx_acked : stream->kept;
+
+			if (has_unread(stream) || acked < stream->tx_taken)
+				return false;
+		}
+	}
+	TAILQ_FOREACH(relay, &engine->relays, link)
+	{
+		stream = relay->stream;
+		if (has_unread(stream) || stream->tx_written < stream->tx_taken)
 			return false;
 	}
 	return true;

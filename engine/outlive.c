@@ -12,7 +12,8 @@
  *	  process of its own, under the same names. This process's engine gives up its descriptors
  *	  and never writes again; should the execve then fail, the host asks the copy from then on;
  *	- can't fork, or is part of process 1, with which everything else ends: it *drains*: what the
- *	  apps wrote is sent and acknowledged first, for at most the policy's linger.
+ *	  apps wrote is sent and acknowledged first, for at most the policy's linger. Before an
+ *	  execve nothing is shut down for that, since it may fail for the same want as the fork.
  *
  * The fork is the bare system call. No atfork handler runs, so no lock of the host can block it;
  * and in the copy a lock that another thread of the host held stays locked. The engine's own
@@ -55,6 +56,8 @@
 #define SLICE_NS (100 * QS_MSEC)
 #define PATIENCE_NS (10 * QS_NSEC) /* more than COPIES take; of the host's thread, unless we drain */
 
+#define FLUSH_NS (5 * QS_NSEC) /* with what COPIES take less than the patience */
+
 #define COPIES 6
 #define COPY_NS (400 * QS_MSEC) /* to show that it can allocate */
 #define ALARM_S 20 /* without a sweep */
@@ -70,6 +73,7 @@ static struct {
 	_Atomic uint32_t asked; /* enum qs_leave + 1 */
 	_Atomic uint32_t state; /* futex */
 	_Atomic uint32_t *copy; /* enum copy, futex in shared memory */
+	uint64_t flush_by_ns; /* an execve waits until then at most; 0 = none does */
 	volatile sig_atomic_t alarms; /* since the last sweep */
 } outlive;
 
@@ -331,6 +335,15 @@ static int make_copies(struct qs_engine *engine)
 	return rv;
 }
 
+/* The execve waits for what has been written; then it goes on as if it had not asked, for it may fail. */
+static void flush_turn(struct qs_engine *engine)
+{
+	if (engine->now_ns < outlive.flush_by_ns && !qs_drain_is_quiet(engine))
+		return;
+	outlive.flush_by_ns = 0;
+	atomic_store_explicit(&outlive.asked, 0, memory_order_release);
+}
+
 bool qs_outlive_turn(struct qs_engine *engine)
 {
 	uint32_t asked = atomic_load_explicit(&outlive.asked, memory_order_acquire);
@@ -338,6 +351,10 @@ bool qs_outlive_turn(struct qs_engine *engine)
 
 	if (!engine->thread || asked == 0)
 		return false;
+	if (outlive.flush_by_ns != 0) {
+		flush_turn(engine);
+		return false;
+	}
 	if (atomic_load_explicit(&outlive.state, memory_order_relaxed) == DRAINING) {
 		if (!qs_drain_done(engine))
 			return false;
@@ -349,8 +366,11 @@ bool qs_outlive_turn(struct qs_engine *engine)
 		if (rv != -EPERM)
 			qs_log("the engine can't fork: %s", strerrorname_np(-rv));
 		if (asked == QS_LEAVE_EXEC + 1) {
-			/* As if nobody had asked: the exec may fail for the same want. */
-			atomic_store_explicit(&outlive.asked, 0, memory_order_release);
+			uint64_t linger_ns = qs_engine_linger_ns(engine);
+
+			outlive.flush_by_ns =
+				engine->now_ns + (linger_ns < FLUSH_NS ? linger_ns : FLUSH_NS);
+			flush_turn(engine);
 			return false;
 		}
 		/* Other threads may still write, and the exit status is the program's. */
