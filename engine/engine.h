@@ -126,6 +126,7 @@ struct qs_engine {
 	unsigned n_free_chunks;
 	struct qs_source group_source; /* links to engines that share our ports; group.c */
 	int group_epfd;
+	bool group_waits; /* we wait for others, and serve nothing but links */
 	uint8_t *handoff_memory; /* one message being read */
 	uint32_t next_listener_id;
 	uint64_t next_conn_id;

@@ -47,14 +47,20 @@ static socklen_t member_name(const struct qs_addr *address, unsigned slot, struc
 bool qs_group_handle(struct qs_engine *engine, int wait_ms)
 {
 	struct epoll_event events[EVENTS];
-	int n = epoll_wait(engine->group_epfd, events, EVENTS, wait_ms);
+	bool waited = engine->group_waits;
+	int n;
 
+	engine->group_waits |= wait_ms != 0;
+	if (engine->group_waits && !waited)
+		qs_group_answer(engine);
+	n = epoll_wait(engine->group_epfd, events, EVENTS, wait_ms);
 	for (int i = 0; i < n; i++) {
 		struct qs_source *source = events[i].data.ptr;
 
 		if (source->fd >= 0)
 			source->fn(source, events[i].events);
 	}
+	engine->group_waits = waited;
 	return n > 0;
 }
 
@@ -266,6 +272,7 @@ void qs_member_leave(struct qs_member *member)
 
 	if (member == NULL)
 		return;
+	qs_timer_clear(&member->engine->timers, &member->settle);
 	qs_group_watch(member->engine, EPOLL_CTL_DEL, &member->source, 0);
 	close(member->source.fd);
 	member->source.fd = -1;
@@ -281,7 +288,13 @@ static void mark_late(struct qs_member *member)
 	struct qs_link *link;
 
 	TAILQ_FOREACH(link, &member->links, link)
-	link->late |= link->asked == member->sync && link->acked != member->sync;
+	{
+		if (link->asked != member->sync || link->acked == member->sync || link->late)
+			continue;
+		link->late = true;
+		qs_log("slot %u of UDP port %u: slot %u does not answer", member->slot,
+		       member->address.port, link->peer.slot);
+	}
 }
 
 void qs_member_sweep(struct qs_member *member)

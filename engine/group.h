@@ -27,7 +27,8 @@
  * made again by the sweep.
  *
  * A listen() must know what all others serve: it says what it wants to serve, then sends SYNC on
- * each link and waits for each ACK (SYNC_MS at most: the peer may be stopped). Of two that want the
+ * each link and waits for each ACK (SYNC_MS at most: the peer may be stopped), which says too that what the
+ * newcomer's arrival could harm is safe (group_settle.c). Of two that want the
  * same thing at once the one with the older time stays. While it waits it answers others, so two
  * that wait for each other don't wait long: all of this has its own epoll set within the engine's.
  */
@@ -48,6 +49,9 @@ struct qs_link {
 	bool told_classic; /* the same the other way */
 	bool served; /* something, once: if it does not now, it drains, else it is about to */
 	uint32_t asked, acked; /* the last SYNC that it was sent, and that it answered */
+	bool owes; /* it asked, and we have not answered `owed` */
+	uint32_t owed;
+	uint64_t owed_until_ns; /* how long that may last, and what is asked soon after; 0 = never */
 	STAILQ_HEAD(, qs_link_message) queue;
 	size_t queued; /* octets */
 };
@@ -57,6 +61,7 @@ struct qs_member {
 	struct qs_endpoint *endpoint;
 	struct qs_source source; /* the listener of the name */
 	struct qs_grave grave;
+	struct qs_timer settle; /* the next look whether what links owe can be said */
 	struct qs_addr address; /* what the endpoint is bound to */
 	uint16_t slot, generation;
 	uint64_t bound_ns; /* CLOCK_MONOTONIC; 0 = not yet */

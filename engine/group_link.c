@@ -321,7 +321,7 @@ static int take(struct qs_link *link, const struct qs_handoff *message, struct g
 		return rv;
 	case QS_HANDOFF_SYNC:
 		qs_endpoint_group_asked(link->member->endpoint);
-		qs_link_say(link, QS_HANDOFF_ACK, message->number, NULL, 0);
+		qs_link_asked(link, message->number);
 		return 0;
 	case QS_HANDOFF_ACK:
 		link->acked = message->number;

@@ -19,5 +19,9 @@ void qs_link_say_serves(struct qs_link *link);
 /* Sends what is queued, waiting a little if it must. */
 void qs_link_drain(struct qs_link *link, uint64_t until_ms);
 void qs_link_end(struct qs_link *link);
+/* It wants an answer with this number; it gets it now or soon: group_settle.c. */
+void qs_link_asked(struct qs_link *link, uint32_t number);
+/* All that is owed, now. */
+void qs_group_answer(struct qs_engine *engine);
 
 #endif

@@ -79,6 +79,46 @@ void qs_hold_accepted(struct qs_stream *stream, bool said)
 	qs_stream_push_later(stream);
 }
 
+/* In the queue, as far as is known, with all that its client has sent. */
+static bool stands_unheld(const struct qs_stream *stream)
+{
+	return stream->server && stream->source.fd >= 0 && !stream->in_backlog && !stream->held &&
+	       stream->tx_taken == 0 && !stream->app_eof && !stream->app_gone &&
+	       !qs_hold_is_accepted(stream);
+}
+
+static bool has_unheld(const struct qs_conn *conn)
+{
+	const struct qs_stream *stream;
+
+	TAILQ_FOREACH(stream, &conn->streams, conn_link)
+	{
+		if (stands_unheld(stream))
+			return true;
+	}
+	return false;
+}
+
+bool qs_hold_is_settled(const struct qs_endpoint *endpoint, const struct qs_link *link)
+{
+	const struct qs_engine *engine = endpoint->engine;
+	const struct qs_listener *listener;
+	const struct qs_conn *conn;
+
+	if (engine->accepts_unsaid)
+		return true;
+	TAILQ_FOREACH(conn, &engine->conns, link_all)
+	{
+		if (conn->endpoint != endpoint || !has_unheld(conn))
+			continue;
+		listener = qs_listener_find(endpoint->engine, endpoint, conn->rule);
+		if (listener != NULL &&
+		    qs_route_may(link, &conn->local, conn->rule->alpn, conn->sni, listener->cookie))
+			return false;
+	}
+	return true;
+}
+
 void qs_hold_expire(struct qs_timer *timer, uint64_t now_ns)
 {
 	struct qs_engine *engine = qs_container(timer, struct qs_engine, held_timer);

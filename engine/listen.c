@@ -188,6 +188,9 @@ static int open_endpoints(struct qs_listener *listener, char *text)
 	listener->tentative = false;
 	for (unsigned i = 0; i < n && rv == 0; i++)
 		rv = qs_endpoint_publish(listener->endpoints[i]);
+	/* Once we return, the app may stop another, whose engine must know by then where to send its clients. */
+	for (unsigned i = 0; i < n && rv == 0; i++)
+		qs_member_sync(listener->endpoints[i]->member);
 	return rv;
 }
 

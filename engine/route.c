@@ -184,6 +184,21 @@ bool qs_route_plain(struct qs_endpoint *endpoint, const struct qs_addr *local, u
 	return plain.is_plain;
 }
 
+bool qs_route_may(const struct qs_link *link, const struct qs_addr *local, const char *alpn,
+		  const char *name, uint64_t cookie)
+{
+	if (link->known && !link->served && qs_addr_overlap(&link->peer.endpoint, local))
+		return true;
+	for (unsigned i = 0; i < link->n_serves; i++) {
+		const struct qs_serve *serve = &link->serves[i];
+
+		if (serve->cookie != cookie && strcmp(serve->alpn, alpn) == 0 &&
+		    qs_serve_fit(serve, local, name) > 0)
+			return true;
+	}
+	return false;
+}
+
 bool qs_route_elsewhere(const struct qs_endpoint *endpoint, const struct qs_addr *local,
 			const char *alpn, const char *name, uint64_t cookie)
 {
@@ -191,15 +206,8 @@ bool qs_route_elsewhere(const struct qs_endpoint *endpoint, const struct qs_addr
 
 	TAILQ_FOREACH(link, &endpoint->member->links, link)
 	{
-		if (link->known && !link->served && qs_addr_overlap(&link->peer.endpoint, local))
+		if (qs_route_may(link, local, alpn, name, cookie))
 			return true;
-		for (unsigned i = 0; i < link->n_serves; i++) {
-			const struct qs_serve *serve = &link->serves[i];
-
-			if (serve->cookie != cookie && strcmp(serve->alpn, alpn) == 0 &&
-			    qs_serve_fit(serve, local, name) > 0)
-				return true;
-		}
 	}
 	return false;
 }

@@ -44,5 +44,8 @@ bool qs_route_find(struct qs_endpoint *endpoint, const struct qs_addr *local, co
  */
 bool qs_route_elsewhere(const struct qs_endpoint *endpoint, const struct qs_addr *local,
 			const char *alpn, const char *name, uint64_t cookie);
+/* The same of one sibling. */
+bool qs_route_may(const struct qs_link *link, const struct qs_addr *local, const char *alpn,
+		  const char *name, uint64_t cookie);
 
 #endif

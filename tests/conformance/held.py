@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import time
 
 import kit
 
@@ -84,6 +85,25 @@ def scene(what, *ends):
     return got
 
 
+def served_before():
+    """N requests stand in the queue before the successor comes: its listen() waits until the app has accepted them,
+    which this one never does."""
+    port = kit.free_port()
+    old = App(SERVER, "serve", port, "old")
+    old.line()
+    client = App(CLIENT, "ask", port)
+    client.do(f"open {N}")
+    kit.check("served before: all are in the old queue", kit.until(lambda: old.delivered() == N, 60), old.delivered())
+    begin = time.monotonic()
+    new = App(SERVER, "serve", port, "new")
+    kit.check("served before: the successor listens", new.line() == "ready")
+    took = time.monotonic() - begin
+    kit.check("served before: after a wait", took > 0.8, took)  # never less, however loaded the machine is
+    for app in (client, old, new):
+        app.end()
+
+
+served_before()
 queued = scene("queued", "close")
 kit.check("what nobody accepted is answered by the successor", queued == ({"new": N}, N), queued)
 read = scene("read", f"accept {N}", "taste", "close", "drop")

@@ -32,9 +32,9 @@ def policies(steering, streams):
     return server, client
 
 
-def spawn(rules, args):
-    p = subprocess.Popen(args, env=kit.environment(rules, kit.new_engine()), text=True, stdin=subprocess.PIPE,
-                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def spawn(rules, args, **more):
+    p = subprocess.Popen(args, env={**kit.environment(rules, kit.new_engine()), **more}, text=True,
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     kit.children.append(p)
     return p
 
@@ -125,12 +125,11 @@ def settled(master, before):
     return len(now) >= 2 and not set(now) & set(before)
 
 
-def storm_over(what, storm, resets=0):
-    """`resets`: so many at most, where a listener closes with connections in its queue."""
+def storm_over(what, storm, may_reset=False):
     storm.send_signal(signal.SIGTERM)
     ends = json.loads(storm.stdout.readline())
-    if ends.get("ECONNRESET", 0) <= resets:
-        ends.pop("ECONNRESET", None)
+    if may_reset:
+        print(f"     {what}: {ends.pop('ECONNRESET', 0)} resets")
     kit.check(f"{what}: every request was answered", len(ends) == 1 and next(iter(ends)).endswith(" 200 OK"), ends)
     storm.wait(20)
     kit.children.remove(storm)
@@ -185,23 +184,30 @@ def nginx():
                 pass
 
 
+def gave_up(log):
+    with open(log) as f:
+        lines = f.readlines()
+    return any("our queue is not empty" in line or "does not answer" in line for line in lines)
+
+
 def haproxy():
     if not shutil.which("haproxy"):
         print("skip haproxy: it is not installed")
         return
     server, client = policies("auto", "shared")
     config = write("haproxy.cfg", HAPROXY.format(folder=folder, port=port))
-    old = spawn(server, ["haproxy", "-db", "-f", config])
+    log = os.path.join(folder, "haproxy.log")
+    old = spawn(server, ["haproxy", "-db", "-f", config], QUICSHIM_LOG=log)
     kit.check("haproxy: it listens", kit.until(lambda: answers(client)))
     storm = begin_storm(client)
-    new = spawn(server, ["haproxy", "-db", "-f", config, "-sf", str(old.pid)])
+    new = spawn(server, ["haproxy", "-db", "-f", config, "-sf", str(old.pid)], QUICSHIM_LOG=log)
     kit.check("haproxy: the old one ends", old.wait(30) is not None)
     kit.check("haproxy: the new one goes on", answers(client))
     # Without -x haproxy closes its listener, and does not accept what is in the queue. Plain TCP resets that: at this
-    # rate 2 of 15,522 requests in 135 restarts on a machine with a load of 10 to 20. The engine sends it elsewhere, but
-    # for what was given to the queue before it knew of the new one: 11 (all in one restart) of 31,033 in 240.
-    # So 16 bounds one bad restart; the aim is 0, as without a limit everywhere else here.
-    storm_over("haproxy -sf", storm, 16)
+    # rate 2 of 15,522 requests in 135 restarts on a machine with a load of 10 to 20. The engine sends it elsewhere, and
+    # the new one's listen() waits for the old haproxy to accept what was there before: so nothing is reset, unless a
+    # process gets no processor for most of a second. Then the engines give up, and say so; TCP would have reset more.
+    storm_over("haproxy -sf", storm, gave_up(log))
     kit.children.remove(old)
     new.kill()
     new.wait()

@@ -7,8 +7,11 @@
 
 #include <cmocka.h> /* wants those four first */
 
+#include "conn.h"
 #include "endpoint.h"
-#include "group.h"
+#include "group_parts.h"
+#include "listen.h"
+#include "stream.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -69,10 +72,13 @@ static void join(struct party *p, uint8_t last)
 	p->engine.epfd = epoll_create1(EPOLL_CLOEXEC);
 	SLIST_INIT(&p->engine.graves);
 	TAILQ_INIT(&p->engine.listeners);
+	TAILQ_INIT(&p->engine.conns);
+	TAILQ_INIT(&p->engine.endpoints);
 	p->endpoint = (struct qs_endpoint){
 		.engine = &p->engine, .address = at, .server = true, .udp.fd = -1};
 	assert_int_equal(qs_member_join(&p->engine, &p->endpoint, &at, 1, &p->member), 0);
 	p->endpoint.member = p->member;
+	TAILQ_INSERT_TAIL(&p->engine.endpoints, &p->endpoint, link);
 }
 
 static void leave(struct party *p)
@@ -83,6 +89,7 @@ static void leave(struct party *p)
 	p->member = NULL;
 	bury(&p->engine);
 	qs_group_fini(&p->engine);
+	qs_timers_fini(&p->engine.timers);
 	close(p->engine.epfd);
 }
 
@@ -248,6 +255,100 @@ static void who_is_stopped_is_waited_for_once(void **state)
 	assert_false(qs_member_link(parties[0].member, 1)->late);
 }
 
+/* Party 0 has a stream in the queue of a listener of its. */
+static struct scene {
+	struct qs_rule rule;
+	struct qs_listener listener;
+	struct qs_conn conn;
+	struct qs_stream stream;
+	struct qs_options options;
+} scene;
+
+static void set_scene(void)
+{
+	struct qs_engine *engine = &parties[0].engine;
+	struct qs_link *link = qs_member_link(parties[0].member, 1);
+
+	memset(&scene, 0, sizeof(scene));
+	scene.rule.alpn = "one";
+	scene.listener =
+		(struct qs_listener){.id = 1, .cookie = 1, .path_fd = -1, .rule = &scene.rule};
+	scene.listener.endpoints[0] = &parties[0].endpoint;
+	TAILQ_INSERT_TAIL(&engine->listeners, &scene.listener, link);
+	scene.conn.engine = scene.stream.engine = engine;
+	scene.conn.endpoint = &parties[0].endpoint;
+	scene.conn.rule = &scene.rule;
+	scene.conn.local = address(1);
+	TAILQ_INIT(&scene.conn.streams);
+	TAILQ_INSERT_TAIL(&engine->conns, &scene.conn, link_all);
+	scene.stream.conn = &scene.conn;
+	scene.stream.server = true;
+	scene.stream.source.fd = 0;
+	TAILQ_INSERT_TAIL(&scene.conn.streams, &scene.stream, conn_link);
+	engine->pages.options = &scene.options;
+	link->peer.pid++; /* not of our own process */
+}
+
+/* Party 1 asks; whether it has its answer. */
+static bool is_answered(uint32_t number)
+{
+	struct qs_link *link = qs_member_link(parties[1].member, 0);
+
+	qs_link_say(link, QS_HANDOFF_SYNC, number, NULL, 0);
+	settle();
+	return link->acked == number;
+}
+
+/* The same after a look at the engine's clock. */
+static bool is_answered_after(uint64_t ns, uint32_t number)
+{
+	struct qs_engine *engine = &parties[0].engine;
+
+	engine->now_ns += ns;
+	qs_timers_run(&engine->timers, engine->now_ns);
+	settle();
+	return qs_member_link(parties[1].member, 0)->acked == number;
+}
+
+static void a_queue_is_waited_for(void **state)
+{
+	struct qs_serve serve = {
+		.id = 1, .endpoint = address(1), .tcp = address(1), .alpn = "two", .cookie = 2};
+
+	(void)state;
+	set_scene();
+	assert_false(is_answered(1));
+	assert_false(is_answered_after(10 * QS_MSEC, 1));
+	scene.options.accepted = 1;
+	assert_true(is_answered_after(10 * QS_MSEC, 1));
+	assert_true(is_answered(2));
+	/* Not for ever. */
+	scene.options.accepted = 0;
+	assert_false(is_answered(3));
+	assert_true(is_answered_after(QS_NSEC, 3));
+	assert_true(is_answered(9));
+	is_answered_after(10 * QS_NSEC, 9);
+	/* Not while we wait ourselves, also for what we owe already. */
+	assert_false(is_answered(4));
+	qs_group_handle(&parties[0].engine, 1);
+	assert_true(is_answered_after(0, 4));
+	/* What is held is safe, and what the app has written to it has. */
+	scene.stream.held = true;
+	assert_true(is_answered(5));
+	scene.stream.held = false;
+	scene.stream.tx_taken = 1;
+	assert_true(is_answered(6));
+	scene.stream.tx_taken = 0;
+	/* Who serves another protocol takes nothing from us. */
+	qs_member_publish(parties[1].member, &serve, 1);
+	assert_true(is_answered(7));
+	snprintf(serve.alpn, sizeof(serve.alpn), "one");
+	qs_member_publish(parties[1].member, &serve, 1);
+	is_answered_after(10 * QS_NSEC, 7);
+	assert_false(is_answered(8));
+	assert_true(is_answered_after(QS_NSEC, 8));
+}
+
 /* A datagram for the party's own ID, which no connection has. */
 static struct qs_udp_train train_for(uint8_t *data, size_t len)
 {
@@ -374,6 +475,7 @@ int main(void)
 		WITH_ALL(sync_waits_for_all),
 		WITH_ALL(a_lost_link_is_made_again),
 		WITH_ALL(who_is_stopped_is_waited_for_once),
+		WITH_ALL(a_queue_is_waited_for),
 		WITH_ALL(a_burst_is_not_lost),
 		WITH_ALL(leaving_loses_nothing),
 		WITH_ALL(strangers_are_refused),
