@@ -7,7 +7,8 @@
  * would see a reset. A successor that stops its predecessor does so when its own listen() has returned, and that
  * waits for our answer. So we answer when the app has accepted all of those, which it does at once if it is
  * given the processor; one that does not accept is waited for SETTLE_NS, however often we are asked meanwhile and
- * soon after: one listen() asks more than once.
+ * soon after: one listen() asks more than once. The steering program is waited for likewise (ladder_load.c): else the
+ * newcomer's first datagrams would go by the kernel's hash, and over the link.
  * An engine that waits itself, for answers or for its workers, answers at once, what it owed too: its app may sit in
  * listen(), and two that wait for each other must not. So does one that is asked by a thread of its own process.
  */
@@ -36,14 +37,15 @@ static void try_answer(struct qs_link *link)
 	uint64_t now = engine->now_ns;
 
 	if (!engine->group_waits && link->peer.pid != getpid() &&
-	    !qs_hold_is_settled(member->endpoint, link)) {
+	    (member->endpoint->ladder.load != NULL ||
+	     !qs_hold_is_settled(member->endpoint, link))) {
 		if (link->owed_until_ns == 0 || now > link->owed_until_ns + AGAIN_NS)
 			link->owed_until_ns = now + SETTLE_NS;
 		if (now < link->owed_until_ns) {
 			qs_timer_set(&engine->timers, &member->settle, now + LOOK_NS);
 			return;
 		}
-		qs_log("slot %u of UDP port %u: slot %u listens, and our queue is not empty",
+		qs_log("slot %u of UDP port %u: slot %u listens, and we are not ready",
 		       member->slot, member->address.port, link->peer.slot);
 	}
 	answer(link);

@@ -15,6 +15,7 @@
 
 #ifdef QS_HAVE_STEER
 #include "bpf/loader.h"
+#include "ladder_load.h"
 
 static bool is_wanted(const struct qs_endpoint *endpoint)
 {
@@ -45,67 +46,80 @@ static void claim(struct qs_endpoint *endpoint)
 	qs_ladder_update(endpoint);
 }
 
-/* What is pinned for this address, or a program of our own; attached. */
-static int open_program(struct qs_endpoint *endpoint, struct qs_steer **out)
+static bool is_twin(const struct qs_endpoint *endpoint, const struct qs_link *link)
 {
-	char dir[QS_STEER_PATH_MAX];
-	int rv;
-
-	qs_steer_path(endpoint->address.family, endpoint->address.ip, endpoint->address.port, dir);
-	rv = qs_steer_open(out, dir, false);
-	if (rv == 0 && qs_steer_host(*out) != endpoint->codec.host)
-		rv = -EPROTO;
-	if (rv == -ENOENT)
-		rv = qs_steer_load(out, endpoint->codec.host);
-	if (rv == 0)
-		rv = qs_steer_attach(*out, endpoint->udp.fd);
-	if (rv < 0) {
-		qs_log("UDP port %u: no steering program: %s", endpoint->udp.port,
-		       strerrorname_np(-rv));
-		qs_steer_free(*out);
-		*out = NULL;
-	}
-	return rv;
+	return link->known && link->bound_ns != 0 &&
+	       qs_addr_equal(&link->peer.endpoint, &endpoint->address);
 }
 
-/* Loads it for all. */
-static void try_load(struct qs_endpoint *endpoint)
+/* There is a program, or there is none: all who are bound are told. */
+static void tell(struct qs_endpoint *endpoint)
 {
 	struct qs_ladder *ladder = &endpoint->ladder;
+	unsigned n = ladder->steer != NULL ? QS_LADDER_FDS : 0;
 	struct qs_link *link;
 	int fds[QS_LADDER_FDS];
 
-	if (ladder->steer != NULL || ladder->tried || !is_wanted(endpoint) || !is_allowed())
-		return;
-	ladder->tried = true;
-	if (open_program(endpoint, &ladder->steer) < 0)
-		return;
-	claim(endpoint);
-	if (ladder->steer == NULL)
-		return;
-	qs_ladder_yield(endpoint);
-	qs_steer_fds(ladder->steer, fds);
+	if (ladder->steer != NULL)
+		qs_steer_fds(ladder->steer, fds);
 	TAILQ_FOREACH(link, &endpoint->member->links, link)
 	{
-		if (link->known && link->bound_ns != 0 &&
-		    qs_addr_equal(&link->peer.endpoint, &endpoint->address))
-			qs_link_send_fds(link, fds, QS_LADDER_FDS);
+		if (is_twin(endpoint, link))
+			qs_link_send_fds(link, fds, n);
 	}
+}
+
+void qs_ladder_loaded(struct qs_endpoint *endpoint, int rv, struct qs_steer *steer)
+{
+	struct qs_ladder *ladder = &endpoint->ladder;
+
+	if (ladder->steer != NULL) { /* a sibling was faster */
+		qs_steer_free(steer);
+		return;
+	}
+	if (rv == 0)
+		rv = qs_steer_attach(steer, endpoint->udp.fd);
+	if (rv < 0) {
+		qs_log("UDP port %u: no steering program: %s", endpoint->udp.port,
+		       strerrorname_np(-rv));
+		qs_steer_free(steer);
+	} else {
+		ladder->steer = steer;
+		claim(endpoint);
+	}
+	if (ladder->steer != NULL) {
+		qs_ladder_yield(endpoint);
+		tell(endpoint);
+	} else if (qs_member_is_eldest(endpoint->member, NULL)) {
+		tell(endpoint);
+		qs_ladder_search(endpoint);
+	}
+}
+
+/* Loads it for all, once. False if that can't be, or was in vain. */
+static bool try_load(struct qs_endpoint *endpoint)
+{
+	struct qs_ladder *ladder = &endpoint->ladder;
+
+	if (ladder->load != NULL)
+		return true;
+	if (ladder->steer != NULL || ladder->tried || !is_wanted(endpoint) || !is_allowed())
+		return false;
+	ladder->tried = true;
+	qs_ladder_load_begin(endpoint);
+	return true;
 }
 
 void qs_ladder_bound(struct qs_endpoint *endpoint, struct qs_link *newcomer)
 {
-	struct qs_ladder *ladder = &endpoint->ladder;
 	int fds[QS_LADDER_FDS];
-	bool had = ladder->steer != NULL;
 
-	if (!qs_member_is_eldest(endpoint->member, newcomer))
+	if (!qs_member_is_eldest(endpoint->member, newcomer) || try_load(endpoint))
 		return;
-	try_load(endpoint);
-	if (ladder->steer != NULL && had) {
-		qs_steer_fds(ladder->steer, fds);
+	if (endpoint->ladder.steer != NULL) {
+		qs_steer_fds(endpoint->ladder.steer, fds);
 		qs_link_send_fds(newcomer, fds, QS_LADDER_FDS);
-	} else if (ladder->steer == NULL) {
+	} else {
 		qs_link_send_fds(newcomer, NULL, 0);
 		qs_ladder_search(endpoint);
 	}
@@ -164,6 +178,7 @@ void qs_ladder_leave(struct qs_endpoint *endpoint)
 	struct qs_steer_member member = {.slot = endpoint->member->slot,
 					 .generation = endpoint->member->generation};
 
+	qs_ladder_load_stop(endpoint);
 	if (endpoint->ladder.steer == NULL)
 		return;
 	qs_steer_release(endpoint->ladder.steer, &member);

@@ -31,6 +31,7 @@ struct qs_steer;
 struct qs_ladder {
 	struct qs_steer *steer; /* NULL: not on the rung of eBPF */
 	bool tried; /* to load */
+	struct qs_ladder_load *load; /* NULL: none is under way */
 	uint64_t mend_until_ns;
 
 	/* classic BPF, for the eldest */

@@ -39,20 +39,40 @@ def spawn(rules, args, **more):
     return p
 
 
-def app(rules, *args):
-    return spawn(rules, [kit.PYTHON, APP, *map(str, args)])
+def app(rules, *args, **more):
+    return spawn(rules, [kit.PYTHON, APP, *map(str, args)], **more)
+
+
+def forgive(what, ends, log):
+    """A successor's listen() waits for the old engine, and for the old program to accept what is in its queue, but not for
+    ever: where a process gets no processor for most of a second the engines go on without, and write so. Then
+    connections may be lost, as on TCP, which resets a queue always. Nothing else excuses one."""
+    with open(log) as f:
+        lines = f.readlines()
+    if any("we are not ready" in line or "does not answer" in line for line in lines):
+        lost = [ends.pop(error, 0) for error in ("ECONNRESET", "ECONNREFUSED")]
+        print(f"     {what}: it was not waited to the end: {lost[0]} reset, {lost[1]} refused")
+    return ends
+
+
+def log_of(name):
+    path = os.path.join(folder, name + ".log")
+    if os.path.exists(path):
+        os.unlink(path)
+    return path
 
 
 def restart(steering, streams):
     what = f"{steering}, streams = {streams}"
     server, client = policies(steering, streams)
-    old = app(server, "serve", "127.0.0.1", port, "old", "reuseport")
+    log = log_of("serve")
+    old = app(server, "serve", "127.0.0.1", port, "old", "reuseport", QUICSHIM_LOG=log)
     kit.check(f"{what}: a server listens", old.stdout.readline() == "ready\n")
     held = app(client, "hold", "127.0.0.1", port)
     kit.check(f"{what}: a connection that stays", held.stdout.readline() == "old\n")
     storm = app(client, "storm", "127.0.0.1", port, RATE)
     storm.stdout.readline()
-    new = app(server, "serve", "127.0.0.1", port, "new", "reuseport")
+    new = app(server, "serve", "127.0.0.1", port, "new", "reuseport", QUICSHIM_LOG=log)
     kit.check(f"{what}: its successor listens", new.stdout.readline() == "ready\n")
     old.send_signal(signal.SIGTERM)
     probe_env = kit.environment(client, kit.new_engine())
@@ -64,7 +84,7 @@ def restart(steering, streams):
 
     kit.check(f"{what}: the successor takes over", kit.until(only_new, 20))
     storm.send_signal(signal.SIGTERM)
-    ends = json.loads(storm.stdout.readline())
+    ends = forgive(what, json.loads(storm.stdout.readline()), log)
     kit.check(f"{what}: no connection is refused or reset", set(ends) <= {"old", "new"} and ends.get("new", 0) > 0,
               ends)
     held.stdin.write("again\n")
@@ -125,11 +145,11 @@ def settled(master, before):
     return len(now) >= 2 and not set(now) & set(before)
 
 
-def storm_over(what, storm, may_reset=False):
+def storm_over(what, storm, log=None):
     storm.send_signal(signal.SIGTERM)
     ends = json.loads(storm.stdout.readline())
-    if may_reset:
-        print(f"     {what}: {ends.pop('ECONNRESET', 0)} resets")
+    if log is not None:
+        ends = forgive(what, ends, log)
     kit.check(f"{what}: every request was answered", len(ends) == 1 and next(iter(ends)).endswith(" 200 OK"), ends)
     storm.wait(20)
     kit.children.remove(storm)
@@ -184,19 +204,13 @@ def nginx():
                 pass
 
 
-def gave_up(log):
-    with open(log) as f:
-        lines = f.readlines()
-    return any("our queue is not empty" in line or "does not answer" in line for line in lines)
-
-
 def haproxy():
     if not shutil.which("haproxy"):
         print("skip haproxy: it is not installed")
         return
     server, client = policies("auto", "shared")
     config = write("haproxy.cfg", HAPROXY.format(folder=folder, port=port))
-    log = os.path.join(folder, "haproxy.log")
+    log = log_of("haproxy")
     old = spawn(server, ["haproxy", "-db", "-f", config], QUICSHIM_LOG=log)
     kit.check("haproxy: it listens", kit.until(lambda: answers(client)))
     storm = begin_storm(client)
@@ -204,10 +218,8 @@ def haproxy():
     kit.check("haproxy: the old one ends", old.wait(30) is not None)
     kit.check("haproxy: the new one goes on", answers(client))
     # Without -x haproxy closes its listener, and does not accept what is in the queue. Plain TCP resets that: at this
-    # rate 2 of 15,522 requests in 135 restarts on a machine with a load of 10 to 20. The engine sends it elsewhere, and
-    # the new one's listen() waits for the old haproxy to accept what was there before: so nothing is reset, unless a
-    # process gets no processor for most of a second. Then the engines give up, and say so; TCP would have reset more.
-    storm_over("haproxy -sf", storm, gave_up(log))
+    # rate 2 of 15,522 requests in 135 restarts on a machine with a load of 10 to 20. The engine sends it elsewhere.
+    storm_over("haproxy -sf", storm, log)
     kit.children.remove(old)
     new.kill()
     new.wait()
