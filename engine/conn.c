@@ -31,6 +31,9 @@
 #include <sys/random.h>
 
 #define MOVED_NS (5 * QS_NSEC) /* in which clients learn that they must connect anew */
+#define MOVED_UNUSED_NS                                                                            \
+	(30 *                                                                                      \
+	 QS_NSEC) /* the same where the client has opened no stream yet: its connect() is done */
 #define RETIRED_MAX 16u /* IDs that a connection remembers having had */
 
 static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
@@ -373,10 +376,21 @@ void qs_conn_shutdown_stream(struct qs_conn *conn, int64_t id, uint64_t code)
 		qs_conn_dirty(conn);
 }
 
+/* How long it stays without a stream. */
+static uint64_t linger_of(const struct qs_conn *conn)
+{
+	if (!conn->server)
+		return conn->rule->stream_per_connection ? 0 : conn->rule->linger_ns;
+	if (qs_listener_find(conn->engine, conn->endpoint, conn->rule) != NULL)
+		return conn->engine->stopping ? 0 : UINT64_MAX;
+	if (!conn->moved)
+		return 0;
+	return conn->streams_total == 0 ? MOVED_UNUSED_NS : MOVED_NS;
+}
+
 void qs_conn_sweep(struct qs_conn *conn)
 {
 	struct qs_stream *stream, *next;
-	uint64_t linger;
 	bool idle =
 		conn->n_streams == 0 && conn->n_waiting == 0 && conn->state == QS_CONNECTION_OPEN;
 
@@ -384,11 +398,6 @@ void qs_conn_sweep(struct qs_conn *conn)
 	qs_stream_sweep(stream);
 	if (!idle)
 		return;
-	linger = conn->rule->stream_per_connection ? 0 : conn->rule->linger_ns;
-	if (conn->server && qs_listener_find(conn->engine, conn->endpoint, conn->rule) == NULL)
-		linger = conn->moved ? MOVED_NS : 0;
-	else if (conn->server)
-		linger = conn->engine->stopping ? 0 : UINT64_MAX;
-	if (conn->engine->now_ns - conn->idle_since_ns >= linger)
+	if (conn->engine->now_ns - conn->idle_since_ns >= linger_of(conn))
 		qs_conn_close_idle(conn);
 }

@@ -143,7 +143,7 @@ def storm(address, port, rate, question=greeting):
 
     def one():
         try:
-            with socket.create_connection((address, port), 20) as s:
+            with socket.create_connection((address, port), 60) as s:
                 end = question(s)
         except OSError as e:
             end = name(e)
