@@ -31,9 +31,7 @@
 #include <sys/random.h>
 
 #define MOVED_NS (5 * QS_NSEC) /* in which clients learn that they must connect anew */
-#define MOVED_UNUSED_NS                                                                            \
-	(30 *                                                                                      \
-	 QS_NSEC) /* the same where the client has opened no stream yet: its connect() is done */
+#define MOVED_UNUSED_NS (30 * QS_NSEC) /* if they have opened no stream yet */
 #define RETIRED_MAX 16u /* IDs that a connection remembers having had */
 
 static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)

@@ -352,6 +352,51 @@ static void it_gives_way(void **state)
 	all_are(QS_RUNG_HASH);
 }
 
+/* The eldest loads in a thread, and both are steered; or nobody may. */
+static void the_loop_goes_on_while_one_loads(void **state)
+{
+	struct qs_ladder *ladder = &parties[0].endpoint.ladder;
+	struct pollfd pfd;
+
+	(void)state;
+	port = 0;
+	join(&parties[0], QS_STEERING_EBPF);
+	port = parties[0].endpoint.udp.port;
+	join(&parties[1], QS_STEERING_EBPF);
+	assert_true(ladder->tried || ladder->load == NULL);
+	while (ladder->load != NULL) {
+		pfd = (struct pollfd){.fd = parties[0].engine.group_epfd, .events = POLLIN};
+		assert_true(poll(&pfd, 1, 60000) > 0);
+		settle();
+	}
+	settle();
+	if (ladder->steer != NULL) {
+		all_are(QS_RUNG_EBPF);
+		assert_int_equal(misled(), 0);
+	}
+	/* One that leaves in the midst of it waits for its thread. */
+	qs_ladder_leave(&parties[1].endpoint);
+	leave(&parties[1]);
+	qs_udp_close(&parties[1].endpoint.udp);
+	qs_ladder_leave(&parties[0].endpoint);
+	ladder->tried = false;
+	settle();
+	join(&parties[1], QS_STEERING_EBPF);
+	qs_ladder_leave(&parties[1].endpoint);
+	qs_ladder_leave(&parties[0].endpoint);
+	assert_null(ladder->load);
+}
+
+static int two_leave(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		leave(&parties[i]);
+		qs_udp_close(&parties[i].endpoint.udp);
+	}
+	return 0;
+}
+
 int main(void)
 {
 #define WITH_ALL(test) cmocka_unit_test_setup_teardown(test, all_join, all_leave)
@@ -364,6 +409,7 @@ int main(void)
 		WITH_ALL(forged_answers_are_nothing),
 		WITH_ALL(a_flood_of_probes_ends_no_link),
 		WITH_ALL(it_gives_way),
+		cmocka_unit_test_teardown(the_loop_goes_on_while_one_loads, two_leave),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
