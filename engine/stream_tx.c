@@ -15,7 +15,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define TX_HIGH (512u * 1024u)
+/* Read ahead of what is sent: no more than stays in the processor's cache until it is encrypted. */
+#define TX_HIGH (128u * 1024u)
 #define COPY_BELOW 16384u /* smaller reads are copied into a chunk of their size */
 #define READ_AGAIN (-2) /* app_read: nothing for the peer yet */
 #define NO_MEMORY (-3)

@@ -12,7 +12,8 @@
 /*
  * Theory. The kernel is crossed once for about 64 KiB: on the way out a train goes down as one
  * message with UDP_SEGMENT, on the way in UDP_GRO gives back what arrived together, and recvmmsg
- * takes up to QS_UDP_BATCH of those. Message headers for input live behind the data in the batch's
+ * takes up to QS_UDP_BATCH of those, fewer when the last ones were long: what is read must still be in
+ * the processor's cache when it is decrypted and given to the app. Message headers for input live behind the data in the batch's
  * mapping and are built once; of each message only what the kernel overwrites is set again.
  *
  * An unconnected socket with IP_RECVERR keeps the errno of the last ICMP error and gives it to the
@@ -25,6 +26,7 @@
  */
 
 #define BUFFER_OCTETS (4 << 20)
+#define READ_OCTETS (256u * 1024u) /* about so much is read by one call */
 
 union receive_control {
 	struct cmsghdr align;
@@ -55,6 +57,7 @@ int qs_udp_batch_init(struct qs_udp_batch *batch)
 	if (memory == MAP_FAILED)
 		return -errno;
 	batch->memory = memory;
+	batch->ask = QS_UDP_BATCH;
 	area = receive_area(batch);
 	for (unsigned i = 0; i < QS_UDP_BATCH; i++) {
 		area->iovs[i].iov_base = batch->memory + (size_t)i * QS_UDP_TRAIN_MAX;
@@ -220,14 +223,23 @@ static void read_control(struct qs_udp *udp, struct qs_udp_batch *batch, struct 
 	}
 }
 
+/* After trains of so many octets each. */
+static unsigned trains_to_ask(unsigned octets)
+{
+	unsigned n = octets > 0 ? READ_OCTETS / octets : QS_UDP_BATCH;
+
+	return n < QS_UDP_BATCH ? n : QS_UDP_BATCH;
+}
+
 int qs_udp_receive(struct qs_udp *udp, struct qs_udp_batch *batch)
 {
 	struct receive_area *area = receive_area(batch);
+	unsigned octets = 0;
 	int got, tries = 0;
 
 	batch->n = 0;
 	batch->last_overflow = 0;
-	for (unsigned i = 0; i < QS_UDP_BATCH; i++) {
+	for (unsigned i = 0; i < batch->ask; i++) {
 		struct msghdr *msg = &area->msgs[i].msg_hdr;
 
 		msg->msg_name = &batch->trains[i].remote;
@@ -235,11 +247,11 @@ int qs_udp_receive(struct qs_udp *udp, struct qs_udp_batch *batch)
 		msg->msg_controllen = sizeof(area->controls[i].octets);
 	}
 	do {
-		got = recvmmsg(udp->fd, area->msgs, QS_UDP_BATCH, MSG_DONTWAIT, NULL);
+		got = recvmmsg(udp->fd, area->msgs, batch->ask, MSG_DONTWAIT, NULL);
 	} while (got < 0 &&
 		 (errno == EINTR || (qs_udp_error_soft(errno) && ++tries < QS_UDP_TRIES)));
-	if (got < 0)
-		return errno == EAGAIN || qs_udp_error_soft(errno) ? 0 : -errno;
+	if (got <= 0)
+		return got == 0 || errno == EAGAIN || qs_udp_error_soft(errno) ? 0 : -errno;
 
 	for (int i = 0; i < got; i++) {
 		struct qs_udp_train *train = &batch->trains[batch->n];
@@ -255,6 +267,7 @@ int qs_udp_receive(struct qs_udp *udp, struct qs_udp_batch *batch)
 		train->data = area->iovs[i].iov_base;
 		train->len = area->msgs[i].msg_len;
 		train->segment = train->len;
+		octets += area->msgs[i].msg_len;
 		read_control(udp, batch, train, msg);
 		if (msg->msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
 			udp->dropped_datagrams++;
@@ -268,5 +281,6 @@ int qs_udp_receive(struct qs_udp *udp, struct qs_udp_batch *batch)
 		batch->n++;
 	}
 	udp->dropped_datagrams += batch->last_overflow;
+	batch->ask = trains_to_ask(octets / (unsigned)got);
 	return (int)batch->n;
 }

@@ -52,6 +52,7 @@ struct qs_udp {
 struct qs_udp_batch {
 	struct qs_udp_train trains[QS_UDP_BATCH];
 	unsigned n;
+	unsigned ask; /* how many trains the next call asks for */
 	uint8_t *memory;
 	size_t last_overflow; /* how many datagrams the kernel reported dropped with this batch */
 };
@@ -68,7 +69,7 @@ int qs_udp_open(struct qs_udp *udp, const struct sockaddr *address,
 		const struct qs_udp_options *options);
 void qs_udp_close(struct qs_udp *udp);
 
-/* Fills the batch with what is there (one recvmmsg). Returns the number of trains, 0 if none, or
+/* Fills the batch with what is there (one recvmmsg), but with few trains where they are long. Returns the number of trains, 0 if none, or
  * -errno. Empty datagrams and those from port 0 are left out, so 0 does not prove that the queue
  * is empty: poll level-triggered. Truncated trains are left out and counted as dropped. ICMP
  * errors are no errors here. */
