@@ -163,6 +163,13 @@ enum qs_option {
 #define QS_CONNECT_REQ_SIZE 4480
 #define QS_CONNECT_MAGIC 0x51534331u
 #define QS_CONNECT_TOTAL_MAX (64u * 1024u * 1024u)
+/*
+ * SO_SNDBUF of both ends of a stream, as setsockopt is given it: the kernel doubles it, and bounds it by
+ * net.core.wmem_max. With its default of half as much app and engine wake each other twice as often (a tenth of
+ * the speed of bulk); with twice as much the octets leave the processor's cache on their way.
+ */
+#define QS_SNDBUF (256 * 1024)
+
 #define QS_CONNECT_BLOCKING 1u /* one filler byte with a descriptor may follow */
 #define QS_CONNECT_FDS_MAX 3
 #define QS_NAME_MAX 254 /* a host name with its NUL */

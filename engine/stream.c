@@ -52,9 +52,11 @@ static void stream_event(struct qs_source *source, uint32_t events);
 struct qs_stream *qs_stream_new(struct qs_engine *engine, int fd, uint32_t slot, bool server)
 {
 	struct qs_stream *stream = calloc(1, sizeof(*stream));
+	int octets = QS_SNDBUF;
 
 	if (stream == NULL)
 		return NULL;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &octets, sizeof(octets));
 	stream->engine = engine;
 	stream->source = (struct qs_source){.fd = fd, .fn = stream_event};
 	stream->slot = slot;

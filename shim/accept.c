@@ -143,6 +143,7 @@ static int adopt(int listener, const struct qs_mark *listener_mark, int fd, int 
 		 const struct sockaddr_un *name, socklen_t len, struct qs_record *record)
 {
 	struct qs_mark mark = {.state = QS_MARK_OPEN, .error = QS_TOLD_OPEN};
+	int octets = QS_SNDBUF;
 
 	if (qs_record_decode(name, len, record) < 0 || !is_trusted(listener, fd))
 		return -ECONNABORTED;
@@ -152,6 +153,7 @@ static int adopt(int listener, const struct qs_mark *listener_mark, int fd, int 
 	mark.generation = record->generation;
 	mark.v6 = listener_mark->v6;
 	qs_sock_set_mark(fd, &mark);
+	qs_sys_setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &octets, sizeof(octets));
 	qs_option_copy(listener, fd, true);
 	tell(fd, &mark);
 	return 0;

@@ -28,7 +28,7 @@
 #define ATTEMPTS 3 /* an engine that is just ending takes the connect and drops it */
 #define CROWD_MS 2000
 #define CROWD_PAUSE_MS 2
-#define SNDBUF_USUAL 212992 /* the kernel's default */
+#define SNDBUF_FILLED 212992 /* without blocking a quarter of it is filled: the kernel's default */
 #define ORPHAN 1	    /* the engine died during the attempt, and may not have seen it */
 
 static int fail(int error)
@@ -153,7 +153,8 @@ static int make_socket(int fd, int flags, struct qs_connect_req *req, const int 
 	return rc == -EAGAIN || rc == -ETOOMANYREFS ? -ENOBUFS : rc;
 }
 
-static void fill_request(int fd, struct qs_connect_req *req, const struct qs_target *target)
+static void fill_request(int fd, int flags, struct qs_connect_req *req,
+			 const struct qs_target *target)
 {
 	socklen_t len = sizeof(req->device);
 
@@ -162,9 +163,11 @@ static void fill_request(int fd, struct qs_connect_req *req, const struct qs_tar
 	memcpy(req->token, qs_state.identity.token, sizeof(req->token));
 	req->dest = target->dest;
 	req->n_names = (uint16_t)target->n_names;
+	if (!(flags & O_NONBLOCK))
+		req->flags |= QS_CONNECT_BLOCKING;
 	req->sndbuf = qs_option_sndbuf(fd);
 	if (!req->sndbuf)
-		req->sndbuf = SNDBUF_USUAL;
+		req->sndbuf = flags & O_NONBLOCK ? SNDBUF_FILLED : 2 * QS_SNDBUF;
 	qs_option_collect(fd, &req->options);
 	qs_option_route(fd, &req->mark, req->device, len);
 }
@@ -329,9 +332,7 @@ int qs_attempt_start(int fd, const struct sockaddr *addr, socklen_t len,
 	    at.source.ss_family != target->addr.ss_family)
 		return qs_real.connect(fd, addr, len); /* will fail as it must */
 	req->v6 = at.source.ss_family == AF_INET6;
-	fill_request(fd, req, target);
-	if (!(at.flags & O_NONBLOCK))
-		req->flags |= QS_CONNECT_BLOCKING;
+	fill_request(fd, at.flags, req, target);
 	if (qs_addr_from_sockaddr(&req->source, (struct sockaddr *)&at.source, at.source_len) ==
 		    0 &&
 	    !qs_sock_is_bound(&req->source))

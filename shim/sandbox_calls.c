@@ -24,6 +24,7 @@
 static const struct qs_own_call looks[] = {
 	{CALL(getsockopt), {3, SOL_SOCKET, SO_MAX_PACING_RATE}, "sock.c: whether it is mapped"},
 	{CALL(setsockopt), {3, SOL_SOCKET, SO_MAX_PACING_RATE}, "sock.c: marks what was accepted"},
+	{CALL(setsockopt), {3, SOL_SOCKET, SO_SNDBUF}, "accept.c: the size of its buffer"},
 	{CALL(getsockopt),
 	 {3, SOL_SOCKET, SO_PEERCRED},
 	 "ask.c, sock.c, accept.c: who is at the other end"},
