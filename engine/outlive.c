@@ -342,6 +342,7 @@ static void flush_turn(struct qs_engine *engine)
 		return;
 	outlive.flush_by_ns = 0;
 	atomic_store_explicit(&outlive.asked, 0, memory_order_release);
+	syscall(SYS_futex, &outlive.state, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
 }
 
 bool qs_outlive_turn(struct qs_engine *engine)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A program that may have no more processes execs another while much is on its way: nothing is lost. */
+/* A program that may have no more processes execs another while much is on its way: nothing is lost, also where
+ * an exec has failed before. */
 #include "harness.h"
 
 #include <sys/resource.h>
@@ -13,7 +14,8 @@ static void server(int listener)
 	for (int i = 0; i < ROUNDS; i++) {
 		int fd = ct_accept(listener);
 
-		ct_note("all right %d", ct_recv_pattern(fd, OCTETS, 1) == OCTETS);
+		for (uint64_t seed = 1; seed <= 2; seed++)
+			ct_note("all right %d", ct_recv_pattern(fd, OCTETS, seed) == OCTETS);
 		close(fd);
 	}
 }
@@ -22,13 +24,18 @@ static void server(int listener)
 static void leave(int port)
 {
 	struct rlimit none = {0};
-	int fd = ct_connect(AF_INET, port);
+	int fd = ct_connect(AF_INET, port), junk = MUST(open("junk", O_CREAT | O_WRONLY, 0755));
+
+	CHECK(write(junk, "no program", 10) == 10);
+	close(junk);
 
 	MUST(fcntl(fd, F_SETFD, FD_CLOEXEC));
 	if (geteuid() == 0) /* root has no limit */
 		MUST(setresuid(NOBODY, NOBODY, NOBODY));
 	MUST(setrlimit(RLIMIT_NPROC, &none));
 	CHECK(ct_send_pattern(fd, OCTETS, 1) == OCTETS);
+	CHECK(execl("junk", "junk", NULL) < 0 && errno == ENOEXEC); /* after which all goes on */
+	CHECK(ct_send_pattern(fd, OCTETS, 2) == OCTETS);
 	execl("/bin/sh", "sh", "-c", "exit 7", NULL);
 	CHECK(!"exec");
 }
