@@ -211,6 +211,22 @@ static void a_batch_holds_many_trains(void **state)
 	assert_int_equal(p->b.received_datagrams, 40 * 3);
 }
 
+/* What is read by one call must not wash what was read before out of the cache; short ones cost a call each else. */
+static void long_trains_are_read_a_few_at_a_time(void **state)
+{
+	struct pair *p = pair_of(state);
+	struct qs_udp_train longer = train_to_b(p, 60000, 1200), shorter = train_to_b(p, 100, 100);
+
+	assert_int_equal(p->batch.ask, QS_UDP_BATCH);
+	assert_int_equal(qs_udp_send(&p->a, &longer), 60000);
+	receive(p, 60000);
+	if (p->b.received_trains == 1) /* GRO kept it whole */
+		assert_in_range(p->batch.ask, 4, QS_UDP_BATCH / 2);
+	assert_int_equal(qs_udp_send(&p->a, &shorter), 100);
+	receive(p, 100);
+	assert_int_equal(p->batch.ask, QS_UDP_BATCH);
+}
+
 static void overflow_is_counted(void **state)
 {
 	struct pair *p = pair_of(state);
@@ -259,6 +275,7 @@ int main(void)
 		PAIR_TESTS(empty_datagrams_are_left_out),
 		PAIR_TEST(nobody_sends_from_port_0, V4),
 		PAIR_TESTS(a_batch_holds_many_trains),
+		PAIR_TESTS(long_trains_are_read_a_few_at_a_time),
 		PAIR_TESTS(overflow_is_counted),
 		cmocka_unit_test(a_batch_can_be_made_again),
 	};
