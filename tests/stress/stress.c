@@ -168,10 +168,14 @@ static void talk_apart(int fd, const struct word *word, bool exec)
 		}
 		fcntl(fd, F_SETFD, 0);
 		execv(self, argv);
+		fprintf(stderr, "exec: %s\n", strerrorname_np(errno));
 		_exit(127);
 	}
 	close(fd);
-	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	CHECK(waitpid(pid, &status, 0) == pid);
+	if (status != 0)
+		fprintf(stderr, "%s, wait status %#x\n", exec ? "exec" : "fork", (unsigned)status);
+	CHECK(status == 0);
 }
 
 static void play(enum act act, struct word *word)
@@ -303,10 +307,13 @@ static void run(int server_port)
 int main(int argc, char **argv)
 {
 	struct word word;
+	ssize_t n;
 
 	ct_init();
 	alarm(0);
-	CHECK(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	CHECK(n > 0);
+	self[n] = '\0'; /* valgrind leaves the end of its own name there */
 	if (argc == 3 && strlen(argv[2]) == sizeof(word) * 2) {
 		for (size_t i = 0; i < sizeof(word); i++)
 			CHECK(sscanf(argv[2] + i * 2, "%2hhx", (unsigned char *)&word + i) == 1);
