@@ -165,11 +165,11 @@ enum qs_option {
 #define QS_CONNECT_TOTAL_MAX (64u * 1024u * 1024u)
 /*
  * SO_SNDBUF of both ends of a stream, as setsockopt is given it: the kernel doubles it, and bounds it by
- * net.core.wmem_max. With its default of half as much app and engine wake each other twice as often (a tenth of
- * the speed of bulk); with twice as much the octets leave the processor's cache on their way.
+ * net.core.wmem_max. With its default of 208 KiB app and engine wake each other more than twice as often, which on a
+ * busy machine is a tenth of the speed of bulk, on an idle one too little to be measured; with twice as much the octets
+ * leave the processor's cache on their way. A connect that does not block keeps the default (attempt.c).
  */
 #define QS_SNDBUF (256 * 1024)
-
 #define QS_CONNECT_BLOCKING 1u /* one filler byte with a descriptor may follow */
 #define QS_CONNECT_FDS_MAX 3
 #define QS_NAME_MAX 254 /* a host name with its NUL */

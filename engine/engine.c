@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* One engine: start, end, and what its parts share. */
-
 #include "engine.h"
 
 #include "conn.h"
@@ -28,7 +27,6 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
 
 int qs_source_add(struct qs_engine *engine, struct qs_source *source, uint32_t events)
 {

@@ -12,9 +12,9 @@
 /*
  * Theory. The kernel is crossed once for about 64 KiB: on the way out a train goes down as one
  * message with UDP_SEGMENT, on the way in UDP_GRO gives back what arrived together, and recvmmsg
- * takes up to QS_UDP_BATCH of those, fewer when the last ones were long: what is read must still be in
- * the processor's cache when it is decrypted and given to the app. Message headers for input live behind the data in the batch's
- * mapping and are built once; of each message only what the kernel overwrites is set again.
+ * takes up to QS_UDP_BATCH of those, fewer when the last ones were long: what is read must still be
+ * in the processor's cache when it is decrypted and given to the app. Message headers for input live
+ * behind the data in the batch's mapping and are built once; of each message only what the kernel overwrites is set again.
  *
  * An unconnected socket with IP_RECVERR keeps the errno of the last ICMP error and gives it to the
  * next call, whatever that call's peer. ICMP can be forged and concerns nobody in particular, so

@@ -69,8 +69,8 @@ int qs_udp_open(struct qs_udp *udp, const struct sockaddr *address,
 		const struct qs_udp_options *options);
 void qs_udp_close(struct qs_udp *udp);
 
-/* Fills the batch with what is there (one recvmmsg), but with few trains where they are long. Returns the number of trains, 0 if none, or
- * -errno. Empty datagrams and those from port 0 are left out, so 0 does not prove that the queue
+/* Fills the batch with what is there (one recvmmsg), but with few trains where the last ones were
+ * long. Returns the number of trains, 0 if none, or -errno. Empty datagrams and those from port 0 are left out, so 0 does not prove that the queue
  * is empty: poll level-triggered. Truncated trains are left out and counted as dropped. ICMP
  * errors are no errors here. */
 int qs_udp_receive(struct qs_udp *udp, struct qs_udp_batch *batch);
