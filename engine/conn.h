@@ -75,6 +75,7 @@ struct qs_conn {
 	uint32_t path; /* index of the figures in the page */
 	uint64_t figures_ns, sent_packets, received_packets, lost_packets, sent_bytes,
 		received_bytes, streams_total;
+	size_t payload; /* octets of the path's largest packet, as of the last turn */
 	uint16_t probes[8];
 	uint64_t delivered, delivered_mark, delivered_ns,
 		rate; /* acknowledged bytes and octets a second */

@@ -38,7 +38,6 @@ struct writer {
 	/* The packet being built: ngtcp2 wants the same two for all its parts, and sets ECN with the first. */
 	ngtcp2_path_storage ps;
 	ngtcp2_pkt_info pi;
-	size_t max_payload; /* of the path now */
 	size_t max_packet; /* with a PMTU probe */
 	bool blocked; /* the kernel had no room */
 	bool no_credit; /* the peer's MAX_DATA is reached */
@@ -235,7 +234,7 @@ static void write_packets(struct qs_conn *conn)
 	streams = conn->handshake_done && info.bytes_in_flight < limit;
 	quantum = ngtcp2_conn_get_send_quantum(conn->quic);
 	w.max_packet = ngtcp2_conn_get_max_tx_udp_payload_size(conn->quic);
-	w.max_payload = ngtcp2_conn_get_path_max_tx_udp_payload_size(conn->quic);
+	conn->payload = ngtcp2_conn_get_path_max_tx_udp_payload_size(conn->quic);
 	for (;;) {
 		size_t before = w.train.len;
 		unsigned trains = w.trains;
@@ -245,7 +244,7 @@ static void write_packets(struct qs_conn *conn)
 			return;
 		if (rv == 0)
 			break;
-		sent += w.trains == trains ? w.train.len - before : w.max_payload;
+		sent += w.trains == trains ? w.train.len - before : conn->payload;
 		if (sent >= quantum * TURN_TRAINS)
 			break;
 		if (w.no_credit || info.bytes_in_flight + sent >= limit)

@@ -9,7 +9,8 @@
  *
  * The engine's end is watched edge-triggered for input; EPOLLOUT only while the app's buffer is
  * full, because each read of the app is such an edge. Reading stops at TX_HIGH unsent bytes, so
- * that a slow path stops the app as a full TCP send buffer would.
+ * that a slow path stops the app as a full TCP send buffer would. While the socket has more, what is left
+ * of the reading ahead is no packet of its own: less than a packet waits for the next pull, in the same turn of the loop.
  *
  * How a stream ends. FIN of the app: read gives 0, `app_eof`. Close of the app: EPOLLHUP,
  * `app_gone`; with bytes unread the kernel says ECONNRESET: reset. Data for an app that is gone:

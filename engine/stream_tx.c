@@ -287,6 +287,16 @@ void qs_stream_pull(struct qs_stream *stream)
 	 * now. */
 	if (stream->readable && stream->app_eof && stream->app_gone)
 		app_ended(stream);
+	/* What waited for more, of which there was none. */
+	if (unsent(stream) > 0)
+		qs_stream_ready(stream);
+}
+
+/* Less than a packet is left, and more is about to be read: then they go together. */
+static bool awaits_more(const struct qs_stream *stream)
+{
+	return stream->in_readable && stream->conn != NULL &&
+	       unsent(stream) < stream->conn->payload;
 }
 
 bool qs_stream_wants_write(const struct qs_stream *stream)
@@ -295,7 +305,7 @@ bool qs_stream_wants_write(const struct qs_stream *stream)
 		return false;
 	if (stream->tx_blocked || stream->fin_written)
 		return stream->announce;
-	return stream->announce || unsent(stream) > 0 || stream->app_eof;
+	return stream->announce || stream->app_eof || (unsent(stream) > 0 && !awaits_more(stream));
 }
 
 size_t qs_stream_unsent(struct qs_stream *stream, ngtcp2_vec *vec, size_t cap, size_t enough,
