@@ -27,7 +27,7 @@ def servers(bench, place, policy, port):
 
 def one(bench, place, entry, reverse):
     addr, port, env = entry
-    words = [*place.client, "iperf3", "-J", "-c", addr, "-p", str(port), "-t", "2" if bench.quick else "5"]
+    words = [*place.client, "iperf3", "-J", "-c", addr, "-p", str(port), "-t", "1" if bench.quick else "5"]
     if not bench.quick:
         words += ["-O", "1"]
     end = json.loads(bench.run(words + (["-R"] if reverse else []), env=env))["end"]

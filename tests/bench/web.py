@@ -37,7 +37,7 @@ open_file_cache max=10; {servers} }}
 
 
 def wrk(bench, url, env, close):
-    words = ["wrk", "-t", "1", "-c", "32", "-d", "2s" if bench.quick else "4s", "--timeout", "5s"]
+    words = ["wrk", "-t", "1", "-c", "32", "-d", "1s" if bench.quick else "4s", "--timeout", "5s"]
     text = bench.run(words + (["-H", "Connection: close"] if close else []) + [url], env=env)
     rate = re.search(r"Requests/sec:\s*([\d.]+)", text)
     if not rate or float(rate[1]) <= 0:
