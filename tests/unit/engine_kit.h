@@ -44,6 +44,7 @@ static bool kit_running;
 static int kit_status_fd = -1;
 static const struct qs_page *kit_page;
 static const char *kit_log;
+static int32_t kit_backlog = 512; /* of the listeners to come */
 
 KIT uint64_t kit_now_ms(void)
 {
@@ -252,7 +253,7 @@ KIT struct qs_control_req kit_request(enum qs_op op)
 	struct qs_control_req req = {.magic = QS_CONTROL_MAGIC,
 				     .version = QS_PROTOCOL_VERSION,
 				     .op = op,
-				     .backlog = 512};
+				     .backlog = kit_backlog};
 
 	memcpy(req.token, kit_id.token, sizeof(req.token));
 	return req;
@@ -314,7 +315,7 @@ KIT int kit_listen(const char *ip, uint16_t *port)
 struct kit_status {
 	struct qs_status_head head;
 	struct qs_status_connection connections[64]; /* the first ones */
-	uint8_t *bytes;
+	const uint8_t *bytes; /* all, until the next call */
 };
 
 /* What the status socket says: head and connections. */
@@ -338,6 +339,7 @@ KIT const struct kit_status *kit_status(void)
 				 status.head.n_streams * sizeof(struct qs_status_stream) +
 				 status.head.n_listeners * sizeof(struct qs_status_listener) +
 				 status.head.n_members * sizeof(struct qs_status_member));
+	status.bytes = bytes;
 	n = status.head.n_connections < 64 ? status.head.n_connections : 64;
 	memcpy(status.connections, bytes + sizeof(status.head),
 	       n * sizeof(struct qs_status_connection));
