@@ -198,10 +198,12 @@ static int is_multicast6(const unsigned char *data, size_t len)
 static void link_read(struct link *link)
 {
 	static unsigned char buf[PACKET_CAP];
-	uint64_t now = clock_ns();
 	ssize_t n;
 
 	for (int i = 0; i < 64 && (n = read(link->in, buf, sizeof(buf))) > 0; i++) {
+		/* Of each packet, after it came: none may be there sooner than the delay allows. */
+		uint64_t now = clock_ns();
+
 		if (is_multicast6(buf, (size_t)n))
 			link_send(link, buf, (size_t)n, now + (uint64_t)(options.delay_ms * 1e6));
 		else
