@@ -4,12 +4,16 @@
 
 session.py server ADDRESS PORT
 session.py client ADDRESS PORT echo|download PROGRESS-FILE STOP-FILE
-The client writes how many octets have come to PROGRESS-FILE, until STOP-FILE exists. It ends with "whole N"."""
+session.py client ADDRESS PORT bulk PROGRESS-FILE STOP-FILE OCTETS
+The client writes how many octets have come to PROGRESS-FILE, until STOP-FILE exists. It ends with "whole N".
+bulk: OCTETS each way, one after the other, each with its SHA-256; then it waits for STOP-FILE."""
 
 import hashlib
 import os
+import random
 import select
 import socket
+import struct
 import sys
 import threading
 import time
@@ -21,6 +25,37 @@ def block(n):
     return hashlib.sha256(b"%d" % n).digest() * (BLOCK // 32)
 
 
+def exactly(s, n):
+    data = b""
+    while len(data) < n:
+        piece = s.recv(n - len(data))
+        if not piece:
+            raise ConnectionError(f"the end after {len(data)} octets of {n}")
+        data += piece
+    return data
+
+
+def bulk(octets, seed):
+    """No two of its blocks are the same: loss, doubling and wrong order change the checksum."""
+    return random.Random(seed).randbytes(octets)
+
+
+def checksum(octets, seed):
+    return hashlib.sha256(bulk(octets, seed)).digest()
+
+
+def taken(s, octets):
+    """The checksum of what comes."""
+    summed = hashlib.sha256()
+    while octets:
+        piece = s.recv(min(octets, 65536))
+        if not piece:
+            raise ConnectionError(f"the end, {octets} octets too soon")
+        summed.update(piece)
+        octets -= len(piece)
+    return summed.digest()
+
+
 def serve_one(s):
     kind = s.recv(1)
     n = 0
@@ -29,6 +64,10 @@ def serve_one(s):
             while data := s.recv(65536):
                 s.sendall(data)
             s.shutdown(socket.SHUT_WR)
+        if kind == b"b":
+            octets, = struct.unpack("!Q", exactly(s, 8))
+            s.sendall(taken(s, octets))
+            s.sendall(bulk(octets, b"down") + checksum(octets, b"down"))
         while kind == b"d":
             s.sendall(block(n))
             n += 1
@@ -70,10 +109,26 @@ class Checker:
             os.rename(self.progress + ".new", self.progress)
 
 
-def client(address, port, kind, progress, stop):
+def bulk_client(s, progress, stop, octets):
+    s.sendall(struct.pack("!Q", octets) + bulk(octets, b"up"))
+    if exactly(s, 32) != checksum(octets, b"up"):
+        sys.exit("what came to the server is not what was sent")
+    if taken(s, octets) != checksum(octets, b"down") or exactly(s, 32) != checksum(octets, b"down"):
+        sys.exit("what came from the server is not what was sent")
+    with open(progress, "w", encoding="ascii") as f:
+        f.write(str(octets))
+    while not os.path.exists(stop):
+        time.sleep(0.02)
+    print("whole", octets, flush=True)
+
+
+def client(address, port, kind, progress, stop, octets="0"):
     s = socket.create_connection((address, port), timeout=30)
     s.settimeout(None)
     s.sendall(kind[:1].encode())
+    if kind == "bulk":
+        bulk_client(s, progress, stop, int(octets))
+        return
     checker, sent, stopping, pending = Checker(progress), 0, False, b""
     while True:
         writing = kind == "echo" and (pending or not stopping)
