@@ -73,8 +73,9 @@ struct qs_conn {
 	unsigned n_streams, keep_alive;
 	uint64_t rx_buffered; /* waiting for slow apps, all streams */
 	uint32_t path; /* index of the figures in the page */
-	uint64_t figures_ns, sent_packets, received_packets, lost_packets, sent_bytes,
-		received_bytes, streams_total;
+	uint64_t figures_ns, losses_ns, sent_packets, received_packets, sent_bytes, received_bytes,
+		streams_total;
+	uint64_t lost_packets; /* of streams that are gone: qs_conn_lost() */
 	size_t payload; /* octets of the path's largest packet, as of the last turn */
 	uint16_t probes[8];
 	uint64_t delivered, delivered_mark, delivered_ns,
@@ -128,6 +129,9 @@ void qs_conn_sweep(struct qs_conn *conn);
 /* Ends it without a word on the wire; frees it at the end of the turn. */
 void qs_conn_drop(struct qs_conn *conn, int app_error);
 void qs_conn_figures(struct qs_conn *conn);
+/* Packets with stream data that were held to be lost, so that what was in them was sent again. A search for each
+ * stream. */
+uint64_t qs_conn_lost(const struct qs_conn *conn);
 void qs_conn_extend_stream(struct qs_conn *conn, int64_t id, uint64_t bytes);
 /* Opens a stream for `stream`. 0; -EAGAIN if the peer allows none now; -ECONNREFUSED if the
  * connection ended over it. */

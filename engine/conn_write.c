@@ -350,6 +350,19 @@ void qs_conn_repeat_close(struct qs_conn *conn, size_t len)
 
 /* --- figures --- */
 
+/* Losses are counted for each stream, so with many they are asked for less often. */
+#define LOSSES_PER_STREAM_NS (QS_MSEC / 20)
+
+uint64_t qs_conn_lost(const struct qs_conn *conn)
+{
+	const struct qs_stream *stream;
+	uint64_t lost = conn->lost_packets;
+
+	TAILQ_FOREACH(stream, &conn->streams, conn_link)
+	lost += ngtcp2_conn_get_stream_loss_count(conn->quic, stream->id);
+	return lost;
+}
+
 void qs_conn_figures(struct qs_conn *conn)
 {
 	struct qs_path_figures *f = &conn->engine->pages.page->paths[conn->path];
@@ -366,10 +379,16 @@ void qs_conn_figures(struct qs_conn *conn)
 	PUT(mss, (uint32_t)ngtcp2_conn_get_path_max_tx_udp_payload_size(conn->quic));
 	PUT(cwnd_bytes, (uint32_t)(info.cwnd < UINT32_MAX ? info.cwnd : UINT32_MAX));
 	PUT(in_flight_bytes, (uint32_t)info.bytes_in_flight);
-	PUT(lost_packets, (uint32_t)conn->lost_packets);
 	PUT(ssthresh_bytes, info.ssthresh);
 	PUT(sent_packets, conn->sent_packets);
 	PUT(received_packets, conn->received_packets);
 	PUT(delivery_rate, conn->rate);
+	if (conn->engine->now_ns - conn->losses_ns >= conn->n_streams * LOSSES_PER_STREAM_NS) {
+		uint32_t lost = (uint32_t)qs_conn_lost(conn);
+
+		conn->losses_ns = conn->engine->now_ns;
+		PUT(lost_packets, lost);
+		PUT(retransmits, lost);
+	}
 #undef PUT
 }

@@ -70,7 +70,6 @@ static uint64_t age_ms(const struct qs_engine *engine, uint64_t since_ns)
 static void show_connection(struct qs_conn *conn, struct qs_status_connection *out)
 {
 	ngtcp2_conn_info info;
-	struct qs_stream *stream;
 
 	*out = (struct qs_status_connection){.id = conn->id,
 					     .server = conn->server,
@@ -95,8 +94,7 @@ static void show_connection(struct qs_conn *conn, struct qs_status_connection *o
 	out->cwnd = info.cwnd;
 	out->in_flight = info.bytes_in_flight;
 	out->path_mtu = ngtcp2_conn_get_path_max_tx_udp_payload_size(conn->quic);
-	TAILQ_FOREACH(stream, &conn->streams, conn_link)
-	out->lost_packets += ngtcp2_conn_get_stream_loss_count(conn->quic, stream->id);
+	out->lost_packets = qs_conn_lost(conn);
 }
 
 static void show_stream(struct qs_stream *stream, struct qs_status_stream *out)

@@ -29,7 +29,5 @@ void qs_stream_tell_slot(struct qs_stream *stream, int error);
 void qs_stream_settle(struct qs_stream *stream);
 /* Frees all of a list. */
 void qs_chunk_list_free(struct qs_engine *engine, struct qs_chunk **head, struct qs_chunk **tail);
-/* Counts what the app was given. */
-void qs_stream_count_given(struct qs_stream *stream, size_t octets);
 
 #endif

@@ -33,13 +33,28 @@ static void give_credit(struct qs_stream *stream, uint64_t bytes)
 	stream->rx_owed = 0;
 }
 
-void qs_stream_count_given(struct qs_stream *stream, size_t n)
+/* What is about to be given to the app counts already: TCP_INFO must not show less than the app has read. */
+static void count_ahead(struct qs_stream *stream, size_t len)
 {
-	struct qs_slot *slot = qs_stream_slot(stream);
-	uint64_t before = atomic_load_explicit(&slot->received_bytes, memory_order_relaxed);
+	_Atomic uint64_t *count = &qs_stream_slot(stream)->received_bytes;
+	uint64_t before = atomic_load_explicit(count, memory_order_relaxed);
 
-	atomic_store_explicit(&slot->received_bytes, before + n, memory_order_relaxed);
-	stream->engine->totals.bytes_received += n;
+	atomic_store_explicit(count, before + len, memory_order_relaxed);
+}
+
+/* `n` is what the kernel took of `len`, or less than 0; it is given back. */
+static ssize_t count_given(struct qs_stream *stream, size_t len, ssize_t n)
+{
+	_Atomic uint64_t *count = &qs_stream_slot(stream)->received_bytes;
+	size_t given = n > 0 ? (size_t)n : 0;
+
+	if (given < len) {
+		uint64_t ahead = atomic_load_explicit(count, memory_order_relaxed);
+
+		atomic_store_explicit(count, ahead - (len - given), memory_order_relaxed);
+	}
+	stream->engine->totals.bytes_received += given;
+	return n;
 }
 
 static bool rx_keep(struct qs_stream *stream, const uint8_t *data, size_t len)
@@ -84,10 +99,11 @@ void qs_stream_received(struct qs_stream *stream, const uint8_t *data, size_t le
 		stream->rx_fin = true;
 	if (len >= RX_DIRECT && stream->rx_head == NULL && !stream->want_out && !stream->app_deaf &&
 	    stream->source.fd >= 0 && !stream->in_backlog && !stream->held) {
-		ssize_t n = send(stream->source.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n;
 
-		if (n > 0) {
-			qs_stream_count_given(stream, (size_t)n);
+		count_ahead(stream, len);
+		n = send(stream->source.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (count_given(stream, len, n) > 0) {
 			give_credit(stream, (uint64_t)n);
 			data += n;
 			len -= (size_t)n;
@@ -158,14 +174,17 @@ static bool give_rest(struct qs_stream *stream)
 {
 	while (stream->rx_head != NULL) {
 		const struct qs_chunk *chunk = stream->rx_head;
-		ssize_t n = send(stream->source.fd, chunk->data + chunk->start,
-				 chunk->end - chunk->start, MSG_DONTWAIT | MSG_NOSIGNAL);
+		size_t len = chunk->end - chunk->start;
+		ssize_t n;
 
+		count_ahead(stream, len);
+		n = send(stream->source.fd, chunk->data + chunk->start, len,
+			 MSG_DONTWAIT | MSG_NOSIGNAL);
+		count_given(stream, len, n);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return n < 0 && errno == EAGAIN;
-		qs_stream_count_given(stream, (size_t)n);
 		rx_drop(stream, (size_t)n);
 	}
 	return false;
@@ -199,19 +218,22 @@ void qs_stream_push(struct qs_stream *stream)
 	while (stream->rx_head != NULL && stream->source.fd >= 0) {
 		struct iovec iov[16];
 		struct msghdr msg = {.msg_iov = iov};
+		size_t len = 0;
 		ssize_t n;
 
 		for (struct qs_chunk *c = stream->rx_head; c != NULL && msg.msg_iovlen < 16;
-		     c = c->next)
+		     c = c->next) {
 			iov[msg.msg_iovlen++] =
 				(struct iovec){c->data + c->start, c->end - c->start};
+			len += c->end - c->start;
+		}
 		if (stream->app_deaf) {
 			rx_consume(stream, stream->rx_bytes);
 			break;
 		}
+		count_ahead(stream, len);
 		n = sendmsg(stream->source.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (n > 0) {
-			qs_stream_count_given(stream, (size_t)n);
+		if (count_given(stream, len, n) > 0) {
 			rx_consume(stream, (size_t)n);
 		} else if (n < 0 && errno == EAGAIN) {
 			stream->app_full = true;
