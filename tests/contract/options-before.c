@@ -34,6 +34,44 @@ static void show(int fd, const char *when)
 	}
 }
 
+/* Those that name where the packets go, one that only the privileged may set, and those whose value TCP changes by
+ * itself once it is connected. */
+static void set_routing(int fd)
+{
+	int mark = 77, value = 0;
+
+	TRY(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
+	TRY(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)));
+	TRY(setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &value, sizeof(value)));
+	TRY(setsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &value, sizeof(value)));
+	value = 1000;
+	TRY(setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &value, sizeof(value)));
+}
+
+static void show_number(int fd, const char *when, const char *name, int level, int option)
+{
+	int value = -1;
+	socklen_t size = sizeof(value);
+
+	MUST(getsockopt(fd, level, option, &value, &size));
+	ct_note("%s: %s = %d", when, name, value);
+}
+
+static void show_routing(int fd, const char *when, bool own)
+{
+	char device[16] = "";
+	socklen_t size = sizeof(device);
+
+	MUST(getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &size));
+	ct_note("%s: SO_BINDTODEVICE = %s, length %d", when, device, (int)size);
+	show_number(fd, when, "SO_MARK", SOL_SOCKET, SO_MARK);
+	if (own) {
+		show_number(fd, when, "TCP_QUICKACK", IPPROTO_TCP, TCP_QUICKACK);
+		show_number(fd, when, "SO_INCOMING_CPU", SOL_SOCKET, SO_INCOMING_CPU);
+		show_number(fd, when, "TCP_MAXSEG", IPPROTO_TCP, TCP_MAXSEG);
+	}
+}
+
 int main(void)
 {
 	struct ct_addr addr;
@@ -47,8 +85,11 @@ int main(void)
 		MUST(setsockopt(fd, options[i].level, options[i].option, &options[i].value,
 				sizeof(int)));
 	show(fd, "before");
+	set_routing(fd);
+	show_routing(fd, "before", true);
 	MUST(connect(fd, SA(&addr)));
 	ct_prove(fd);
 	show(fd, "after");
+	show_routing(fd, "after", false);
 	return 0;
 }
