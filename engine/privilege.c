@@ -85,6 +85,15 @@ static void bound(uint64_t keep)
 			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
 }
 
+/* False if there is something for bound() to drop, and it may. */
+static bool is_bounded_by(uint64_t keep, uint64_t permitted)
+{
+	for (unsigned cap = 0; (permitted & BIT(CAP_SETPCAP)) && cap < 64; cap++)
+		if ((NEEDED & ~keep) >> cap & 1 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) > 0)
+			return false;
+	return true;
+}
+
 static void look_at_bottom(struct qs_engine *engine)
 {
 	engine->privilege.at_bottom = geteuid() != 0 && permitted_now() == 0;
@@ -135,7 +144,7 @@ static void follow(struct qs_engine *engine, const struct qs_process *who, uint6
 	struct change change = {
 		.who = moves ? who : NULL, .keep = before & permitted, .bounding = bounding};
 
-	if (!moves && change.keep == before)
+	if (!moves && change.keep == before && is_bounded_by(bounding, before))
 		return;
 	change_here(engine, &change);
 	qs_workers_do(engine, change_here, &change);

@@ -69,22 +69,31 @@ static pid_t engine_of(int listener)
 
 void ct_privileges(const char *what, int listener, bool at_once)
 {
+	ct_privileges_of(getpid(), what, listener, at_once);
+}
+
+void ct_privileges_of(pid_t pid, const char *what, int listener, bool at_once)
+{
 	struct may mine, other;
 	pid_t engine = engine_of(listener);
-	char path[300];
+	char path[400], folder[64];
 	struct dirent *entry;
-	DIR *tasks = opendir("/proc/self/task");
+	DIR *tasks;
 
-	CHECK(tasks != NULL && read_may("/proc/thread-self/status", &mine));
+	snprintf(folder, sizeof(folder), "/proc/%d/task", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	tasks = opendir(folder);
+	CHECK(tasks != NULL);
+	CHECK(read_may(pid == getpid() ? "/proc/thread-self/status" : path, &mine));
 	note(what, &mine);
 	while ((entry = readdir(tasks)) != NULL) {
-		snprintf(path, sizeof(path), "/proc/self/task/%s/status", entry->d_name);
+		snprintf(path, sizeof(path), "%s/%s/status", folder, entry->d_name);
 		if (entry->d_name[0] != '.' && read_may(path, &other) &&
 		    memcmp(&mine, &other, sizeof(mine)) != 0)
 			note("another thread", &other);
 	}
 	closedir(tasks);
-	if (engine <= 0 || engine == getpid())
+	if (engine <= 0 || engine == pid)
 		return;
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)engine);
 	other = mine;

@@ -226,6 +226,9 @@ void ct_await_service(int port);
  */
 void ct_privileges(const char *what, int listener, bool at_once);
 
+/* The same of the process PID, for one that does not see /proc any more. */
+void ct_privileges_of(pid_t pid, const char *what, int listener, bool at_once);
+
 /* The capabilities of this thread, permitted and effective; none is inheritable. */
 int ct_capset(uint64_t keep);
 
