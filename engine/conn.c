@@ -32,6 +32,8 @@
 
 #define MOVED_NS (5 * QS_NSEC) /* in which clients learn that they must connect anew */
 #define MOVED_UNUSED_NS (30 * QS_NSEC) /* if they have opened no stream yet */
+#define CROWDED_NS (60 * QS_NSEC) /* of a server's idle connection, when half of the places are taken */
+#define CROWDED_UNUSED_NS (10 * QS_NSEC) /* that never had a stream */
 #define RETIRED_MAX 16u /* IDs that a connection remembers having had */
 
 static ngtcp2_conn *get_conn(ngtcp2_crypto_conn_ref *ref)
@@ -374,13 +376,22 @@ void qs_conn_shutdown_stream(struct qs_conn *conn, int64_t id, uint64_t code)
 		qs_conn_dirty(conn);
 }
 
-/* How long it stays without a stream. */
-static uint64_t linger_of(const struct qs_conn *conn)
+/* A server keeps what its clients want kept, but where places are getting scarce. */
+static uint64_t stay_served(const struct qs_conn *conn)
+{
+	if (conn->engine->stopping)
+		return 0;
+	if (conn->engine->n_conns <= QS_CONNS_MAX / 2)
+		return UINT64_MAX;
+	return conn->streams_total == 0 ? CROWDED_UNUSED_NS : CROWDED_NS;
+}
+
+uint64_t qs_conn_stay(const struct qs_conn *conn)
 {
 	if (!conn->server)
 		return conn->rule->stream_per_connection ? 0 : conn->rule->linger_ns;
 	if (qs_listener_find(conn->engine, conn->endpoint, conn->rule) != NULL)
-		return conn->engine->stopping ? 0 : UINT64_MAX;
+		return stay_served(conn);
 	if (!conn->moved)
 		return 0;
 	return conn->streams_total == 0 ? MOVED_UNUSED_NS : MOVED_NS;
@@ -396,6 +407,6 @@ void qs_conn_sweep(struct qs_conn *conn)
 	qs_stream_sweep(stream);
 	if (!idle)
 		return;
-	if (conn->engine->now_ns - conn->idle_since_ns >= linger_of(conn))
+	if (conn->engine->now_ns - conn->idle_since_ns >= qs_conn_stay(conn))
 		qs_conn_close_idle(conn);
 }

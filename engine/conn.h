@@ -63,7 +63,8 @@ struct qs_conn {
 	struct qs_cid_entry *cids; /* the newest first */
 	struct qs_reset_token *reset_tokens;
 	unsigned n_retired;
-	bool opening; /* counted in engine->n_opening */
+	bool opening; /* counted in engine->n_opening and ->opening_from[source] */
+	uint8_t source;
 	const uint8_t *reset_secret; /* QS_TLS_RESET_SECRET octets; the engine's or the creds' */
 	struct qs_request_list waiting; /* client: connects that want a stream here */
 	unsigned n_waiting;

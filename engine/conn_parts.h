@@ -28,6 +28,7 @@
 
 extern const ngtcp2_callbacks qs_conn_client_callbacks, qs_conn_server_callbacks;
 
+#define QS_CONNS_MAX 16384u /* connections of one engine */
 #define QS_STREAMS_MAX 1024u /* open streams that we allow a peer, of one connection */
 
 /* In the engine's lists, in state handshake, without a TLS session. NULL if out of memory. */
@@ -48,6 +49,8 @@ void qs_conn_cid_remove(struct qs_conn *conn, const uint8_t *data, size_t len);
 /* The peer has retired it. Its late packets must not look like those of a dead connection. */
 void qs_conn_cid_retire(struct qs_conn *conn, const uint8_t *data, size_t len);
 void qs_conn_poison(struct qs_conn *conn);
+/* How long the connection stays without a stream, in ns. UINT64_MAX: as long as the peer likes. */
+uint64_t qs_conn_stay(const struct qs_conn *conn);
 /* Enters the closing or draining period: apps are told, packets no longer read. `reason` is a line
  * for a user who must mend something; NULL = what our own verification said, if it did. */
 void qs_conn_linger(struct qs_conn *conn, int app_error, const char *reason);

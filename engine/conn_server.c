@@ -12,6 +12,7 @@
 #include "cid.h"
 #include "endpoint_parts.h"
 #include "errmap.h"
+#include "hash.h"
 #include "listen.h"
 #include "log.h"
 #include "sniff.h"
@@ -24,8 +25,8 @@
 #include <string.h>
 #include <time.h>
 
-#define CONNS_MAX 16384u
 #define OPENING_MAX 4096u /* server connections in the handshake, at most */
+#define OPENING_SHARE (OPENING_MAX / 8) /* of one source, when there are many */
 #define RETRY_AT 512u /* so many of them, and clients must validate their address first */
 #define REFUSALS_A_SECOND 1000u /* of tokens */
 
@@ -96,7 +97,28 @@ static int server_begin(struct qs_conn *conn, struct qs_tls_creds *creds, const 
 void qs_conn_not_opening(struct qs_conn *conn)
 {
 	conn->engine->n_opening -= conn->opening;
+	conn->engine->opening_from[conn->source] -= conn->opening;
 	conn->opening = false;
+}
+
+/* An address, or the network that one IPv6 host may have for itself. */
+static uint8_t source_of(const struct qs_udp_train *train)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&train->remote;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&train->remote;
+
+	if (train->remote.ss_family == AF_INET6)
+		return qs_hash(&in6->sin6_addr, 8) % QS_OPENING_SOURCES;
+	return qs_hash(&in->sin_addr, sizeof(in->sin_addr)) % QS_OPENING_SOURCES;
+}
+
+/* Where half of the places are taken nobody gets more than his share, so that one host's handshakes that are never
+ * ended leave room for others. */
+static bool has_place(const struct qs_engine *engine, uint8_t source)
+{
+	if (engine->n_opening < OPENING_MAX / 2)
+		return true;
+	return engine->n_opening < OPENING_MAX && engine->opening_from[source] < OPENING_SHARE;
 }
 
 /* --- address validation --- */
@@ -122,8 +144,7 @@ void qs_conn_retry(struct qs_endpoint *endpoint, const struct qs_udp_train *trai
 	ngtcp2_pkt_hd hd;
 	ngtcp2_cid scid;
 
-	if (ngtcp2_accept(&hd, packet, len) != 0 || hd.tokenlen > 0 ||
-	    qs_conn_cid_make(endpoint, &scid) < 0)
+	if (ngtcp2_accept(&hd, packet, len) != 0 || qs_conn_cid_make(endpoint, &scid) < 0)
 		return;
 	if (!qs_flood_admit(&engine->flood, QS_FLOOD_RETRY, engine->now_ns)) {
 		engine->totals.flights_dropped++;
@@ -172,6 +193,7 @@ struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_rul
 			       const struct qs_udp_train *train, const uint8_t *packet, size_t len)
 {
 	struct qs_engine *engine = endpoint->engine;
+	uint8_t source = source_of(train);
 	struct qs_tls_creds *creds;
 	volatile int begun = -EIO;
 	struct origin origin;
@@ -181,12 +203,16 @@ struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_rul
 
 	if (ngtcp2_accept(&hd, packet, len) != 0)
 		return NULL;
-	if (engine->n_conns >= CONNS_MAX) { /* not for a moment only: the client shall not wait */
+	if (engine->n_conns >= QS_CONNS_MAX) { /* not for a moment only: the client shall not wait */
 		qs_endpoint_refuse(endpoint, train, hd.version, &hd.scid, &hd.dcid,
 				   NGTCP2_CONNECTION_REFUSED);
 		return NULL;
 	}
-	if (engine->n_opening >= OPENING_MAX || !validate(endpoint, train, &hd, &origin))
+	if (!has_place(engine, source)) {
+		engine->totals.flights_dropped++;
+		return NULL;
+	}
+	if (!validate(endpoint, train, &hd, &origin))
 		return NULL;
 	if (origin.kind == QS_TOKEN_NONE && engine->n_opening >= RETRY_AT) {
 		qs_conn_retry(endpoint, train, packet, len);
@@ -196,14 +222,19 @@ struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_rul
 		return NULL;
 	creds = qs_engine_creds(engine, rule, text);
 	conn = creds != NULL ? qs_conn_new(engine, endpoint, rule, true) : NULL;
-	if (conn == NULL)
+	if (conn == NULL) {
+		qs_endpoint_refuse(endpoint, train, hd.version, &hd.scid, &hd.dcid,
+				   NGTCP2_CONNECTION_REFUSED);
 		return NULL;
+	}
 	qs_addr_from_sockaddr(&conn->local, (const struct sockaddr *)&train->local,
 			      train->local_len);
 	qs_addr_from_sockaddr(&conn->peer, (const struct sockaddr *)&train->remote,
 			      train->remote_len);
 	conn->opening = true;
+	conn->source = source;
 	engine->n_opening++;
+	engine->opening_from[source]++;
 	conn->reset_secret = endpoint->reset_secret;
 	QS_GUARDED(conn, begun = server_begin(conn, creds, &hd, &origin, train));
 	if (begun < 0) {

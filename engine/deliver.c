@@ -167,6 +167,7 @@ void qs_listener_deliver(struct qs_conn *conn, int64_t stream_id)
 		refuse(conn, listener, stream_id);
 		return;
 	}
+	engine->pages.options[slot].ignored = 0; /* counted with the listener */
 	local.port = listener->address.port;
 	fd = named_end(engine, slot, &local, &conn->peer);
 	if (fd >= 0)

@@ -71,8 +71,8 @@ void qs_endpoint_release(struct qs_endpoint *endpoint); /* after n_listeners or 
 /* Sends; keeps in conn->pending what the kernel has no room for. True if all went. */
 bool qs_endpoint_send(struct qs_endpoint *endpoint, struct qs_conn *conn,
 		      const struct qs_udp_train *train);
-/* Whether one more may be sent in this second; counts it in *n, which is engine->n_resets or
- * ->n_refusals. */
+/* Whether one more may be sent in this second; counts it in *n, which is engine->n_resets,
+ * ->n_refusals or ->n_hints. */
 bool qs_endpoint_within_budget(struct qs_engine *engine, unsigned *n, unsigned most);
 /* What the token of an Initial says about `remote`: and for RETRY the
  * client's first DCID. */

@@ -29,6 +29,7 @@
 #define RESETS_A_SECOND 100u
 #define RESET_OCTETS 41u /* at most */
 #define RESET_LEAST 21u
+#define INITIAL_LEAST 1200u /* octets of a datagram with one */
 #define REFUSALS_A_SECOND 1000u
 
 /* Something to be taken: packets of one connection, and how they came. */
@@ -56,7 +57,7 @@ bool qs_endpoint_within_budget(struct qs_engine *engine, unsigned *n, unsigned m
 {
 	if (engine->now_ns - engine->resets_since_ns > QS_NSEC) {
 		engine->resets_since_ns = engine->now_ns;
-		engine->n_resets = engine->n_refusals = 0;
+		engine->n_resets = engine->n_refusals = engine->n_hints = 0;
 	}
 	return (*n)++ < most;
 }
@@ -134,6 +135,20 @@ void qs_endpoint_refuse(struct qs_endpoint *endpoint, const struct qs_udp_train 
 	answer(&a, packet,
 	       ngtcp2_crypto_write_connection_close(packet, sizeof(packet), version, scid, dcid,
 						    code, NULL, 0));
+}
+
+/* No client begins with anything else (RFC 9000, 14.1 and 17.2.2): it shall not take the place of one that may be a
+ * client. 0-RTT follows an Initial that may still be undecided. */
+static bool is_first_flight(const struct arrival *a)
+{
+	ngtcp2_pkt_hd hd;
+
+	if (ngtcp2_pkt_decode_hd_long(&hd, a->train->data, a->len) < 0)
+		return false;
+	if (hd.type == NGTCP2_PKT_0RTT)
+		return a->endpoint->flights != NULL;
+	return hd.type == NGTCP2_PKT_INITIAL && a->len >= INITIAL_LEAST &&
+	       hd.dcid.datalen >= NGTCP2_MIN_INITIAL_DCIDLEN;
 }
 
 static bool is_admitted(const struct arrival *a)
@@ -233,7 +248,11 @@ static struct qs_conn *not_ours(const struct arrival *a)
 		}
 	}
 	if (a->vc.version != 0) {
-		if (a->handed == NULL ? !is_admitted(a) : a->handed->type == QS_HANDOFF_ORPHAN)
+		bool decided = a->handed != NULL && a->handed->type == QS_HANDOFF_FLIGHT;
+
+		/* What a sibling handed on for its ID alone was not counted there. */
+		if ((a->handed != NULL && a->handed->type == QS_HANDOFF_ORPHAN) || !is_first_flight(a) ||
+		    (!decided && !is_admitted(a)))
 			return NULL;
 		return first_flight(a);
 	}

@@ -61,6 +61,8 @@ TAILQ_HEAD(qs_relay_list, qs_relay);
 TAILQ_HEAD(qs_envelope_list, qs_envelope);
 TAILQ_HEAD(qs_fallback_list, qs_fallback);
 
+#define QS_OPENING_SOURCES 256u
+
 struct qs_engine {
 	struct qs_identity identity;
 	bool thread; /* placement */
@@ -132,10 +134,11 @@ struct qs_engine {
 	uint64_t next_conn_id;
 	uint64_t resets_since_ns; /* stateless resets sent since then */
 	struct qs_flood flood; /* first flights */
-	unsigned n_resets, n_refusals;
+	unsigned n_resets, n_refusals, n_hints;
 	uint64_t refusal_ns; /* when one was last logged */
 	unsigned n_streams, n_conns, n_requests, n_strangers, n_controls, n_viewers;
 	unsigned n_opening; /* server connections in the handshake */
+	uint16_t opening_from[QS_OPENING_SOURCES]; /* of those, by the hash of where they come from */
 	uid_t refused_uids[16]; /* logged already */
 	unsigned n_refused_uids;
 	struct qs_status_totals totals;

@@ -32,6 +32,7 @@
 #define ROUND_NS (100 * QS_MSEC) /* to the second one; each distance is twice the one before */
 #define ROUNDS 6u
 #define RETRY_NS (10 * QS_NSEC) /* while somebody has never answered */
+#define HINTS_A_SECOND 1000u /* of siblings' probes that came to us */
 #define DOUBT_NS QS_NSEC /* at most one round, or one message, in this time */
 
 static bool is_twin(const struct qs_endpoint *endpoint, const struct qs_link *link)
@@ -227,14 +228,13 @@ bool qs_ladder_probed(struct qs_endpoint *endpoint, const uint8_t *dcid, size_t 
 
 	if (!qs_classic_probe_read(dcid, len, &probe))
 		return false;
-	if (!qs_flood_admit(&engine->flood, QS_FLOOD_LOOK, engine->now_ns))
-		return true;
 	if (probe.slot == endpoint->member->slot) {
 		qs_ladder_found(endpoint, probe.slot, probe.index, probe.nonce);
 		return true;
 	}
 	link = qs_member_link(endpoint->member, probe.slot);
-	if (link != NULL && is_twin(endpoint, link))
+	if (link != NULL && is_twin(endpoint, link) &&
+	    qs_endpoint_within_budget(engine, &engine->n_hints, HINTS_A_SECOND))
 		qs_link_hint(link, QS_HANDOFF_INDEX, probe.index, &probe.nonce, sizeof(probe.nonce));
 	return true;
 }

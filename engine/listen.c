@@ -326,6 +326,11 @@ static int open_shared(struct qs_listener *listener)
 	char text[512];
 	int rv = 0;
 
+	/* Now, while the process may still read them (DESIGN D5): it may be about to drop its privileges. */
+	if (qs_engine_creds(listener->engine, listener->rule, text) == NULL) {
+		qs_log("worker %u: %s", listener->engine->worker, text);
+		return -EACCES;
+	}
 	for (unsigned i = 0; i < n && rv == 0; i++) {
 		rv = qs_endpoint_server(listener->engine, &addresses[i], listener->rule,
 					&listener->endpoints[i], text);

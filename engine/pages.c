@@ -165,6 +165,7 @@ uint32_t qs_pages_take(struct qs_pages *pages, bool server, const struct qs_opti
 	slot->server = server;
 	slot->path = QS_PATHS_MAX;
 	qs_slot_end(slot);
+	pages->options_ignored += pages->options[index].ignored;
 	if (options != NULL)
 		pages->options[index] = *options;
 	else

@@ -19,6 +19,7 @@ struct qs_pages {
 	uint32_t free_head, free_tail, n_free;
 	uint32_t n_touched; /* slots of ours from here on were never taken; counts from first_slot */
 	uint8_t path_used[QS_PATHS_MAX];
+	uint64_t options_ignored; /* by sockets whose slots are another's now */
 };
 #define QS_PAGES_PARTS_MAX 16u
 #define QS_SLOT_NONE UINT32_MAX

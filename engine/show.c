@@ -176,6 +176,7 @@ static void show_head(struct qs_engine *engine, struct qs_status_head *head)
 		head->totals.datagrams_received += endpoint->udp.received_datagrams;
 		head->totals.datagrams_dropped += endpoint->udp.dropped_datagrams;
 	}
+	head->totals.options_ignored = engine->pages.options_ignored;
 	for (uint32_t i = 0; i < engine->pages.n_touched; i++)
 		head->totals.options_ignored +=
 			engine->pages.options[engine->pages.first_slot + i].ignored;

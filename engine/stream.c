@@ -274,11 +274,41 @@ static void announce_again(struct qs_stream *stream)
 	qs_conn_extend_stream(stream->conn, stream->id, ANNOUNCE_CREDIT);
 }
 
+/* TCP_USER_TIMEOUT, as the kernel has it: a peer without room for more counts as one that is gone. */
+static bool is_timed_out(const struct qs_stream *stream)
+{
+	const struct qs_options *options = &stream->engine->pages.options[stream->slot];
+	int ms = 0;
+
+	if (stream->conn == NULL || !qs_stream_has_unacked(stream))
+		return false;
+	if (__atomic_load_n(&options->set, __ATOMIC_ACQUIRE) >> QS_OPT_USER_TIMEOUT & 1)
+		ms = __atomic_load_n(&options->value[QS_OPT_USER_TIMEOUT], __ATOMIC_RELAXED);
+	return ms > 0 && stream->engine->now_ns - stream->progress_ns > (uint64_t)ms * QS_MSEC;
+}
+
+/*
+ * A peer that wants no more of a stream (STOP_SENDING) and has given no credit for it is noticed when something is
+ * written: ngtcp2 tells of it in no other way (DESIGN D10).
+ */
+static void try_blocked(struct qs_stream *stream)
+{
+	if (!stream->tx_blocked || stream->fin_written || stream->conn == NULL)
+		return;
+	stream->tx_blocked = false;
+	qs_conn_stream_ready(stream->conn, stream);
+}
+
 void qs_stream_sweep(struct qs_stream *stream)
 {
 	uint64_t limit = stream->tx_blocked ? ORPHAN_BLOCKED_NS : ORPHAN_NS;
 
 	announce_again(stream);
+	try_blocked(stream);
+	if (is_timed_out(stream)) {
+		qs_stream_fail(stream, ETIMEDOUT, QS_APP_RESET);
+		return;
+	}
 	if (stream->orphan_ns != 0 && (stream->conn != NULL || stream->relay != NULL) &&
 	    stream->engine->now_ns - stream->orphan_ns > limit)
 		qs_stream_fail(stream, 0, QS_APP_RESET);

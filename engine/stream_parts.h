@@ -17,6 +17,8 @@ static inline struct qs_slot *qs_stream_slot(const struct qs_stream *stream)
 void qs_stream_ready(struct qs_stream *stream);
 /* Reads from the app when the turn comes to that. */
 void qs_stream_pull_later(struct qs_stream *stream);
+/* The app wrote something that the peer has not acknowledged. */
+bool qs_stream_has_unacked(const struct qs_stream *stream);
 /* The app's end is gone before its time: what TCP would make of it. `reset`: the kernel has said ECONNRESET. */
 void qs_stream_app_reset(struct qs_stream *stream, bool reset);
 /* The stream has failed with `error`: what had come before stays the app's. False if nothing is left of it. */

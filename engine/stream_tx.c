@@ -112,6 +112,11 @@ static ssize_t app_read(struct qs_stream *stream, void *buf, size_t size)
 	return n == 1 ? READ_AGAIN : n - 1;
 }
 
+bool qs_stream_has_unacked(const struct qs_stream *stream)
+{
+	return stream->tx_taken > stream->tx_acked && stream->tx_taken > stream->kept;
+}
+
 /* Reads once from the app, and keeps what came. As app_read, or NO_MEMORY. */
 static ssize_t take(struct qs_stream *stream)
 {
@@ -132,6 +137,8 @@ static ssize_t take(struct qs_stream *stream)
 	if (n > 0) {
 		if (stream->tx_taken == 0)
 			qs_hold_learn(stream);
+		if (!qs_stream_has_unacked(stream))
+			stream->progress_ns = stream->engine->now_ns;
 		stream->tx_taken += (uint64_t)n;
 		atomic_store_explicit(&qs_stream_slot(stream)->sent_bytes, stream->tx_taken,
 				      memory_order_relaxed);
@@ -201,7 +208,7 @@ void qs_stream_app_reset(struct qs_stream *stream, bool reset)
 	stream->readable = false;
 	if (stream->conn != NULL && stream->source.fd >= 0 && !is_abortive(stream)) {
 		stream->app_eof |= read_rest(stream, reset);
-		if (stream->tx_taken > stream->tx_acked && stream->tx_taken > stream->kept) {
+		if (qs_stream_has_unacked(stream)) {
 			stream->reset_due = true;
 			stream->orphan_ns = stream->engine->now_ns;
 			qs_stream_tell_app(stream, 0);
@@ -358,6 +365,7 @@ void qs_stream_wrote(struct qs_stream *stream, size_t bytes, bool fin)
 
 void qs_stream_acked(struct qs_stream *stream, uint64_t end)
 {
+	stream->progress_ns = stream->engine->now_ns;
 	if (stream->reset_due && end >= stream->tx_taken) {
 		stream->reset_due = false;
 		qs_stream_fail(stream, 0, QS_APP_RESET);

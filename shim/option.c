@@ -21,22 +21,23 @@
 struct option {
 	int level, name;
 	socklen_t size;
+	bool has_effect; /* with QUIC, be it because QUIC does nothing else */
 };
 
 /* What AF_UNIX sockets keep as well. Their bits in `noted` come after those of enum qs_option. */
 static const struct option kept[] = {
-	{SOL_SOCKET, SO_REUSEADDR, sizeof(int)},
-	{SOL_SOCKET, SO_LINGER, sizeof(struct linger)},
-	{SOL_SOCKET, SO_RCVBUF, sizeof(int)},
-	{SOL_SOCKET, SO_SNDBUF, sizeof(int)},
-	{SOL_SOCKET, SO_RCVTIMEO, sizeof(struct timeval)},
-	{SOL_SOCKET, SO_SNDTIMEO, sizeof(struct timeval)},
-	{SOL_SOCKET, SO_PRIORITY, sizeof(int)},
-	{SOL_SOCKET, SO_OOBINLINE, sizeof(int)},
-	{SOL_SOCKET, SO_MARK, sizeof(int)},
-	{SOL_SOCKET, SO_BINDTODEVICE, 16},
-	{SOL_SOCKET, SO_RCVLOWAT, sizeof(int)},
-	{SOL_SOCKET, SO_KEEPALIVE, sizeof(int)},
+	{SOL_SOCKET, SO_REUSEADDR, sizeof(int), true},
+	{SOL_SOCKET, SO_LINGER, sizeof(struct linger), true},
+	{SOL_SOCKET, SO_RCVBUF, sizeof(int), true},
+	{SOL_SOCKET, SO_SNDBUF, sizeof(int), true},
+	{SOL_SOCKET, SO_RCVTIMEO, sizeof(struct timeval), true},
+	{SOL_SOCKET, SO_SNDTIMEO, sizeof(struct timeval), true},
+	{SOL_SOCKET, SO_PRIORITY, sizeof(int), true},
+	{SOL_SOCKET, SO_OOBINLINE, sizeof(int), true},
+	{SOL_SOCKET, SO_MARK, sizeof(int), true},
+	{SOL_SOCKET, SO_BINDTODEVICE, 16, true},
+	{SOL_SOCKET, SO_RCVLOWAT, sizeof(int), true},
+	{SOL_SOCKET, SO_KEEPALIVE, sizeof(int), true},
 };
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72
@@ -52,30 +53,30 @@ static const struct option kept[] = {
 #define N_SMALL 8
 #define N_STORED (QS_OPT_MAX + N_SMALL)
 static const struct option stored[N_STORED] = {
-	[QS_OPT_NODELAY] = {IPPROTO_TCP, TCP_NODELAY, sizeof(int)},
-	[QS_OPT_CORK] = {IPPROTO_TCP, TCP_CORK, sizeof(int)},
-	[QS_OPT_QUICKACK] = {IPPROTO_TCP, TCP_QUICKACK, sizeof(int)},
-	[QS_OPT_MAXSEG] = {IPPROTO_TCP, TCP_MAXSEG, sizeof(int)},
-	[QS_OPT_KEEPIDLE] = {IPPROTO_TCP, TCP_KEEPIDLE, sizeof(int)},
-	[QS_OPT_KEEPINTVL] = {IPPROTO_TCP, TCP_KEEPINTVL, sizeof(int)},
-	[QS_OPT_KEEPCNT] = {IPPROTO_TCP, TCP_KEEPCNT, sizeof(int)},
-	[QS_OPT_USER_TIMEOUT] = {IPPROTO_TCP, TCP_USER_TIMEOUT, sizeof(int)},
-	[QS_OPT_DEFER_ACCEPT] = {IPPROTO_TCP, TCP_DEFER_ACCEPT, sizeof(int)},
-	[QS_OPT_TOS] = {IPPROTO_IP, IP_TOS, sizeof(int)},
-	[QS_OPT_TCLASS] = {IPPROTO_IPV6, IPV6_TCLASS, sizeof(int)},
-	[QS_OPT_V6ONLY] = {IPPROTO_IPV6, IPV6_V6ONLY, sizeof(int)},
-	[QS_OPT_SYNCNT] = {IPPROTO_TCP, TCP_SYNCNT, sizeof(int)},
-	[QS_OPT_LINGER2] = {IPPROTO_TCP, TCP_LINGER2, sizeof(int)},
-	[QS_OPT_WINDOW_CLAMP] = {IPPROTO_TCP, TCP_WINDOW_CLAMP, sizeof(int)},
-	[QS_OPT_KEEPALIVE] = {SOL_SOCKET, SO_KEEPALIVE, sizeof(int)},
-	[QS_OPT_MAX] = {SOL_SOCKET, SO_REUSEPORT, sizeof(int)},
-	{IPPROTO_IP, IP_TTL, sizeof(int)},
-	{IPPROTO_IP, IP_MTU_DISCOVER, sizeof(int)},
-	{IPPROTO_IP, IP_FREEBIND, sizeof(int)},
-	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, sizeof(int)},
-	{IPPROTO_IPV6, IPV6_MTU_DISCOVER, sizeof(int)},
-	{IPPROTO_TCP, TCP_FASTOPEN_CONNECT, sizeof(int)},
-	{IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, sizeof(int)},
+	[QS_OPT_NODELAY] = {IPPROTO_TCP, TCP_NODELAY, sizeof(int), true},
+	[QS_OPT_CORK] = {IPPROTO_TCP, TCP_CORK, sizeof(int), false},
+	[QS_OPT_QUICKACK] = {IPPROTO_TCP, TCP_QUICKACK, sizeof(int), false},
+	[QS_OPT_MAXSEG] = {IPPROTO_TCP, TCP_MAXSEG, sizeof(int), false},
+	[QS_OPT_KEEPIDLE] = {IPPROTO_TCP, TCP_KEEPIDLE, sizeof(int), false},
+	[QS_OPT_KEEPINTVL] = {IPPROTO_TCP, TCP_KEEPINTVL, sizeof(int), false},
+	[QS_OPT_KEEPCNT] = {IPPROTO_TCP, TCP_KEEPCNT, sizeof(int), false},
+	[QS_OPT_USER_TIMEOUT] = {IPPROTO_TCP, TCP_USER_TIMEOUT, sizeof(int), true},
+	[QS_OPT_DEFER_ACCEPT] = {IPPROTO_TCP, TCP_DEFER_ACCEPT, sizeof(int), false},
+	[QS_OPT_TOS] = {IPPROTO_IP, IP_TOS, sizeof(int), false},
+	[QS_OPT_TCLASS] = {IPPROTO_IPV6, IPV6_TCLASS, sizeof(int), false},
+	[QS_OPT_V6ONLY] = {IPPROTO_IPV6, IPV6_V6ONLY, sizeof(int), true},
+	[QS_OPT_SYNCNT] = {IPPROTO_TCP, TCP_SYNCNT, sizeof(int), false},
+	[QS_OPT_LINGER2] = {IPPROTO_TCP, TCP_LINGER2, sizeof(int), false},
+	[QS_OPT_WINDOW_CLAMP] = {IPPROTO_TCP, TCP_WINDOW_CLAMP, sizeof(int), false},
+	[QS_OPT_KEEPALIVE] = {SOL_SOCKET, SO_KEEPALIVE, sizeof(int), true},
+	[QS_OPT_MAX] = {SOL_SOCKET, SO_REUSEPORT, sizeof(int), true},
+	{IPPROTO_IP, IP_TTL, sizeof(int), false},
+	{IPPROTO_IP, IP_MTU_DISCOVER, sizeof(int), false},
+	{IPPROTO_IP, IP_FREEBIND, sizeof(int), true},
+	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, sizeof(int), false},
+	{IPPROTO_IPV6, IPV6_MTU_DISCOVER, sizeof(int), false},
+	{IPPROTO_TCP, TCP_FASTOPEN_CONNECT, sizeof(int), true},
+	{IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, sizeof(int), false},
 };
 #define BIT_CONGESTION (N_STORED + N_KEPT)
 #define BIT_KEPT(i) (N_STORED + (i))
@@ -111,8 +112,15 @@ bool qs_option_read(const struct qs_options *options, int index, int *value)
 	return true;
 }
 
+void qs_option_count_ignored(struct qs_options *options)
+{
+	__atomic_fetch_add(&options->ignored, 1, __ATOMIC_RELAXED);
+}
+
 void qs_option_write(struct qs_options *options, int index, int value)
 {
+	if (!stored[index].has_effect)
+		qs_option_count_ignored(options);
 	if (index < QS_OPT_MAX) {
 		__atomic_store_n(&options->value[index], value, __ATOMIC_RELAXED);
 		__atomic_fetch_or(&options->set, 1u << index, __ATOMIC_RELEASE);
@@ -274,9 +282,12 @@ void qs_option_collect(int fd, struct qs_options *out)
 			qs_option_write(out, i, value);
 	}
 	len = sizeof(out->congestion);
-	if (is_noted(BIT_CONGESTION) &&
-	    qs_sys_getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, out->congestion, &len) < 0)
-		out->congestion[0] = '\0';
+	if (is_noted(BIT_CONGESTION)) {
+		if (qs_sys_getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, out->congestion, &len) == 0)
+			qs_option_count_ignored(out);
+		else
+			out->congestion[0] = '\0';
+	}
 	len = sizeof(linger);
 	if (is_kept_noted(SO_LINGER) &&
 	    qs_sys_getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len) == 0) {

@@ -15,6 +15,8 @@ int qs_option_index(int level, int name);
 /* False if the app has not set it. */
 bool qs_option_read(const struct qs_options *options, int index, int *value);
 void qs_option_write(struct qs_options *options, int index, int value);
+/* One more was accepted that has no effect; qs_option_write does it where it must. */
+void qs_option_count_ignored(struct qs_options *options);
 
 /* Any other option whose level and name are an octet each: a few are kept. */
 bool qs_option_rare_read(const struct qs_options *options, int level, int name, int *value);

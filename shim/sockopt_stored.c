@@ -52,7 +52,7 @@ void qs_sockopt_ignore(const struct qs_mark *mark)
 	struct qs_options *options = qs_pages_options(mark);
 
 	if (options)
-		__atomic_fetch_add(&options->ignored, 1, __ATOMIC_RELAXED);
+		qs_option_count_ignored(options);
 }
 
 int qs_sockopt_default_get(const struct qs_mark *mark, int level, int name, void *value,
@@ -189,6 +189,7 @@ static int ask_oracle(int fd, const struct qs_mark *mark, int option, int level,
 		if (options &&
 		    qs_sys_getsockopt(sock, level, name, congestion, &congestion_len) == 0)
 			memcpy(options->congestion, congestion, sizeof(congestion));
+		qs_sockopt_ignore(mark);
 	} else if (rc == 0) {
 		qs_sockopt_ignore(mark);
 		options = qs_pages_options(mark);

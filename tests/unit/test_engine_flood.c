@@ -158,6 +158,27 @@ static void junk(void **state)
 	KIT_UNTIL(kit_status()->head.n_connections <= 4);
 }
 
+/* What can't begin a connection does not use up the looks that clients need, however much of it comes. */
+static void no_first_flights(void **state)
+{
+	uint8_t datagram[1200] = {0xe0, 0, 0, 0, 1, 8, 'q', 'u', 'i', 'c', 's', 'h', 'i', 'm', 0};
+	static const struct {
+		uint8_t first;
+		size_t len;
+	} kinds[] = {{0xc0, 15}, {0xc0, 1199}, {0xd0, 1200}, {0xe0, 1200}, {0xf0, 1200}};
+
+	(void)state;
+	for (unsigned n = 0; n < 5 * 3000; n++) {
+		datagram[0] = kinds[n % 5].first;
+		spoof(1, datagram, kinds[n % 5].len);
+		if (n % 1000 == 0)
+			kit_ping(client, server, 'g');
+	}
+	served();
+	assert_int_equal(kit_status()->head.totals.flights_dropped, 0);
+	assert_int_equal(kit_status()->head.totals.retries_sent, 0);
+}
+
 int main(void)
 {
 #define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, start, stop)
@@ -166,6 +187,7 @@ int main(void)
 		WITH_ENGINE(unwanted_hellos),
 		WITH_ENGINE(half_hellos),
 		WITH_ENGINE(junk),
+		WITH_ENGINE(no_first_flights),
 	};
 
 	return cmocka_run_group_tests(tests, kit_setup, kit_teardown);
