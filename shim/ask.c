@@ -16,6 +16,8 @@
 #define LISTEN_WAIT_S 15 /* keys are read and ports bound meanwhile */
 #define PAGES_WAIT_S 1
 
+atomic_int qs_ask_engine = -1;
+
 /*
  * Names are public: when our engine has ended, anybody may take its name, and would be told the
  * token. Whoever listens there must be root or ourselves.
@@ -34,6 +36,7 @@ static int check_owner(int sock)
 			    "");
 		return -EACCES;
 	}
+	atomic_store_explicit(&qs_ask_engine, (int)cred.pid, memory_order_relaxed);
 	return 0;
 }
 

@@ -5,12 +5,17 @@
 
 #include "../engine/control.h"
 
+#include <stdatomic.h>
+
 /*
  * Connects `sock` to a channel of this process's engine, which is started first if `start` is true
  * and nobody answers. 0, -ECONNREFUSED if there is no engine, or -errno. Leaves errno alone.
  * Async-signal-safe, but not if the engine is started as a thread.
  */
 int qs_ask_connect(int sock, enum qs_channel channel, bool start);
+
+/* The process that made the listener which answered last: another one for each engine. -1 = none yet. */
+extern atomic_int qs_ask_engine;
 
 /*
  * One request on the control channel; magic, version and token are filled in here. `fd` goes along

@@ -63,6 +63,8 @@ static ssize_t tell_open(int fd, struct qs_mark *mark, enum qs_end_side side, ss
 			error = slot.error;
 		else if (side == QS_END_READ && result == 0 && engine_died(mark, &slot))
 			error = ECONNRESET;
+	} else if (side == QS_END_READ && result == 0 && qs_pages_lost(fd, mark)) {
+		error = ECONNRESET;
 	}
 	if (!error)
 		return result;

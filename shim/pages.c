@@ -15,12 +15,17 @@
  * Theory. An engine ends when it is idle and another one takes its identity later: old sockets then
  * name slots in a page of an engine that is gone, new ones in a new page. So up to PAGES_MAX pages
  * stay mapped, told apart by the memfd's inode, and a slot is looked for where the generation fits,
- * newest page first. When the table is full the oldest mapping is replaced in place (MAP_FIXED), so
- * that a reader in another thread never sees a hole. Mappings are inherited by fork. No lock: two
- * threads that ask at once map the same page twice, which costs address space only.
+ * newest page first. They are fetched when an engine answers for the first time: once it has died
+ * nobody gives them out, and an end that was not the peer's could not be told from one that was.
+ * When the table is full the oldest mapping is replaced in place (MAP_FIXED), so that a reader in
+ * another thread never sees a hole. Mappings are inherited by fork. No lock: two threads that ask at
+ * once map the same page twice, which costs address space only.
  */
 
 #define PAGES_MAX 8u
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 #define FETCH_PAUSE_NS 1000000000ull /* after asking in vain */
 
 struct mapping {
@@ -32,6 +37,7 @@ struct mapping {
 static struct mapping table[PAGES_MAX];
 static atomic_uint n_mapped; /* ever; the index is modulo PAGES_MAX */
 static _Atomic uint64_t last_fetch_ns;
+static atomic_int mapped_of = -1; /* qs_ask_engine when pages were mapped */
 
 static uint64_t now_ns(void)
 {
@@ -67,11 +73,16 @@ void qs_pages_adopt(int status_fd, int options_fd)
 	struct mapping *entry;
 	const struct qs_page *status;
 	struct qs_options *options;
+	int engine = atomic_load_explicit(&qs_ask_engine, memory_order_relaxed);
 
 	if (fstat(status_fd, &status_st) < 0 || fstat(options_fd, &options_st) < 0 ||
 	    status_st.st_size < (off_t)QS_PAGE_BYTES ||
-	    options_st.st_size < (off_t)QS_OPTION_PAGE_BYTES || is_known(status_st.st_ino))
+	    options_st.st_size < (off_t)QS_OPTION_PAGE_BYTES)
 		goto out;
+	if (is_known(status_st.st_ino)) {
+		atomic_store_explicit(&mapped_of, engine, memory_order_relaxed);
+		goto out;
+	}
 	entry = &table[atomic_fetch_add(&n_mapped, 1) % PAGES_MAX];
 	old.in = entry->status;
 	status = map(old.out, status_fd, QS_PAGE_BYTES, PROT_READ);
@@ -83,24 +94,29 @@ void qs_pages_adopt(int status_fd, int options_fd)
 	atomic_store_explicit(&entry->options, options, memory_order_release);
 	atomic_store_explicit(&entry->status, status, memory_order_release);
 	atomic_store_explicit(&entry->inode, status_st.st_ino, memory_order_release);
+	atomic_store_explicit(&mapped_of, engine, memory_order_relaxed);
 out:
 	qs_sys_close(status_fd);
 	qs_sys_close(options_fd);
 }
 
-static void fetch(void)
+/* 0 or -errno: -ECONNREFUSED if there is no engine. */
+static int fetch(void)
 {
 	struct qs_control_req req = {.op = QS_OP_PAGES};
 	struct qs_control_reply reply;
-	int fds[2];
+	int fds[2], rc = qs_ask(&req, -1, &reply, fds, 2, false);
 
-	if (qs_ask(&req, -1, &reply, fds, 2, false) == 2)
+	if (rc == 2)
 		qs_pages_adopt(fds[0], fds[1]);
+	return rc < 0 ? rc : 0;
 }
 
 void qs_pages_prepare(void)
 {
-	if (atomic_load_explicit(&n_mapped, memory_order_relaxed) == 0 && qs_may_look())
+	if (atomic_load_explicit(&mapped_of, memory_order_relaxed) !=
+		    atomic_load_explicit(&qs_ask_engine, memory_order_relaxed) &&
+	    qs_may_look())
 		fetch();
 }
 
@@ -159,6 +175,7 @@ static struct mapping *find(const struct qs_mark *mark, struct qs_slot_view *out
 {
 	struct mapping *entry;
 	uint64_t now, last;
+	int rc;
 
 	if (!mark->generation)
 		return NULL;
@@ -169,9 +186,9 @@ static struct mapping *find(const struct qs_mark *mark, struct qs_slot_view *out
 	last = atomic_load_explicit(&last_fetch_ns, memory_order_relaxed);
 	if (last && now - last < FETCH_PAUSE_NS)
 		return NULL;
-	fetch();
+	rc = fetch();
 	entry = find_mapped(mark, out);
-	if (!entry)
+	if (!entry && rc != -ECONNREFUSED) /* that is soon said, and an engine may start now */
 		atomic_store_explicit(&last_fetch_ns, now, memory_order_relaxed);
 	return entry;
 }
@@ -179,6 +196,32 @@ static struct mapping *find(const struct qs_mark *mark, struct qs_slot_view *out
 bool qs_pages_slot(const struct qs_mark *mark, struct qs_slot_view *out)
 {
 	return find(mark, out) != NULL;
+}
+
+/* The other end's name is that of this process's engine, and the engine would be in this network. */
+static bool is_of_our_engine(int fd)
+{
+	struct sockaddr_un name;
+	uint64_t id, theirs = 0, ours = 0;
+	socklen_t len = sizeof(name), cookie_len = sizeof(theirs);
+	int here;
+
+	if (qs_sys_getpeername(fd, &name, &len) < 0 ||
+	    qs_control_address_id(&name, len, &id) < 0 || id != qs_state.identity.id)
+		return false;
+	here = qs_sys_socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (here < 0)
+		return false;
+	qs_sys_getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &theirs, &cookie_len);
+	qs_sys_getsockopt(here, SOL_SOCKET, SO_NETNS_COOKIE, &ours, &cookie_len);
+	qs_sys_close(here);
+	return theirs == ours;
+}
+
+bool qs_pages_lost(int fd, const struct qs_mark *mark)
+{
+	return mark->generation && qs_may_look() && qs_state.has_identity &&
+	       !find_mapped(mark, NULL) && is_of_our_engine(fd) && fetch() == -ECONNREFUSED;
 }
 
 struct qs_options *qs_pages_options(const struct qs_mark *mark)

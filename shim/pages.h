@@ -24,9 +24,11 @@ struct qs_slot_view {
  * (any more). Thread- and async-signal-safe; leaves errno alone.
  */
 bool qs_pages_slot(const struct qs_mark *mark, struct qs_slot_view *out);
-/* Maps the pages now if this process has none: when an engine has died it is too late to ask. One
- * round trip, once. */
+/* Maps the pages of the engine that answered last if this process does not have them: when an engine has
+ * died it is too late to ask. One round trip for each engine. */
 void qs_pages_prepare(void);
+/* The connection's engine was ours, no page of it is known, and it is gone. Leaves errno alone. */
+bool qs_pages_lost(int fd, const struct qs_mark *mark);
 /* The shared option slot of a mark, NULL if there is none. Lives as long as the process. */
 struct qs_options *qs_pages_options(const struct qs_mark *mark);
 /* An errno of this mark's is to be told: true for the first who asks, in whatever process, and where no page can say. */

@@ -12,7 +12,7 @@ import kit
 ID = os.urandom(8).hex()
 ENGINES = {"server": ID[:-1] + "1", "client": ID[:-1] + "2", "squatted": ID[:-1] + "3",
            "old": ID[:-1] + "4", "new": ID[:-1] + "5", "talk1": ID[:-1] + "6", "talk2": ID[:-1] + "7",
-           "many": ID[:-1] + "8", "twice": ID[:-1] + "9"}
+           "many": ID[:-1] + "8", "twice": ID[:-1] + "9", "again": ID[:-1] + "a"}
 SERVER = """
 import socket, sys
 l = socket.socket(); l.bind(("127.0.0.1", 0)); l.listen(5)
@@ -207,6 +207,61 @@ def orphaned(policy):
         kit.stop(child, signal.SIGKILL)
 
 
+AGAIN = """
+import os, socket, sys
+READ = '''
+import socket, sys
+def read(s):
+    try:
+        return "read %d" % len(s.recv(100))
+    except OSError as e:
+        return str(e.errno)
+if len(sys.argv) > 1:
+    print("here", flush=True)
+    sys.stdin.readline()
+    print(read(socket.socket(fileno=int(sys.argv[1]))), flush=True)
+'''
+exec(READ.split("if len")[0])
+for line in sys.stdin:
+    if line == "connect\\n":
+        s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+        print(s.recv(3).decode(), flush=True)
+    elif line == "read\\n":
+        print(read(s), read(s), flush=True)
+    else:
+        s.set_inheritable(True)
+        os.execv(sys.executable, [sys.executable, "-c", READ, str(s.fileno())])
+"""
+
+
+def killed_again(policy):
+    """Each engine that a process has had is known to it, not only the first; and one that it never saw, if it was its."""
+    server = start("many", policy, MANY)
+    env = dict(os.environ, LD_PRELOAD=kit.SHIM, QUICSHIM_POLICY=policy,
+               QUICSHIM_ENGINE=f"{ENGINES['again']}-{'0' * 31}1")
+    client = subprocess.Popen([kit.PYTHON, "-c", AGAIN, server.stdout.readline().strip()], env=env, text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    kit.children.append(client)
+
+    def say(word):
+        client.stdin.write(word + "\n")
+        client.stdin.flush()
+
+    for which in ("first", "second", "third"):
+        say("connect")
+        kit.check(f"again: the {which} engine's connection", client.stdout.readline() == "one\n")
+        if which == "third":
+            say("exec")
+            client.stdout.readline()
+        os.kill(engine_pid("again"), signal.SIGKILL)
+        kit.until(lambda: engine_pid("again") is None)
+        say("read")
+        said = client.stdout.readline().strip()
+        kit.check(f"again: the {which} engine's death is a reset", said in ("104 read 0", "104"), said)
+    for child in (client, server):
+        kit.stop(child, signal.SIGKILL)
+
+
 def in_sendmsg(pid):
     with open(f"/proc/{pid}/syscall") as f:
         return f.read().split()[0] == "46"  # x86-64
@@ -226,6 +281,7 @@ def main():
     restarted(policy)
     if os.uname().machine == "x86_64":
         orphaned(policy)
+    killed_again(policy)
     if os.geteuid() == 0:
         squatted(policy)
     kit.finish()
