@@ -125,6 +125,14 @@ def engine_pid(engine):
     return next((e["pid"] for e in engines if e["id"] == engine.split("-")[0]), None)
 
 
+def members(port):
+    """Of all engines that serve this UDP port."""
+    answer = subprocess.run([os.path.join(BUILD, "bin/quicshim-status"), "--json"], check=False,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return [m for e in json.loads(answer.stdout)["engines"] for m in e["members"]
+            if m["endpoint"].endswith(f":{port}")]
+
+
 def claim(port):
     """No other test may have it while this one lives (tests/lib/common.sh does the same)."""
     at = os.path.join(PORTS, str(port))
@@ -200,6 +208,24 @@ def until(condition, seconds=10):
             return False
         time.sleep(0.01)
     return True
+
+
+def steering_lacks():
+    """Why no engine can load the steering program here; None: then one that has privilege must."""
+    program = os.path.join(BUILD, "bpf/steer-size-program")
+    if not os.path.exists(program):
+        return "built without clang, bpftool or libbpf"
+    with open("/proc/self/status") as f:
+        if any(line.split() == ["Seccomp:", "2"] for line in f):
+            return "a seccomp filter is on, under which an engine loads nothing"
+    tried = subprocess.run([program], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+    return "no eBPF program can be loaded here (needs root)" if tried == 77 else None
+
+
+def need_steering():
+    lacks = steering_lacks()
+    if lacks is not None:
+        skip(lacks)
 
 
 def stop(p, sig=signal.SIGTERM):

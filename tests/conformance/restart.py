@@ -1,16 +1,31 @@
 # SPDX-License-Identifier: MIT
-"""A server is replaced while a client opens 200 connections a second: none is refused, none is reset."""
+"""A server is replaced while a client opens 200 connections a second: none is refused, none is reset.
+
+restart.py [--full] [ebpf]: with the steering program, or all that needs none.
+--full, for a machine that does nothing else: then nothing is forgiven, and the rate must be what it is said to be.
+"""
 import json
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import kit
 
 APP = os.path.join(kit.HERE, "share_app.py")
 RATE = 200
+FULL = "--full" in sys.argv
+# Of it, what must be reached: a storm that is held back says nothing.
+ENOUGH = 0.95 if FULL else 0.3
+# For each wait that was given up: what a program that is 80 ms behind has in its queue. It is behind much more often than
+# it is behind when its successor comes, and then so far that it does not catch up within SETTLE_NS.
+LOST = RATE * 80 // 1000
+BESIDE = 2 if FULL else 0.3  # seconds of the storm before it all begins, and after
+EBPF = "ebpf" in sys.argv
+if EBPF:
+    kit.need_steering()
 folder = kit.begin("restart")
 port = kit.free_port()
 
@@ -46,13 +61,26 @@ def app(rules, *args, **more):
 def forgive(what, ends, log):
     """A successor's listen() waits for the old engine, and for the old program to accept what is in its queue, but not for
     ever: where a process gets no processor for most of a second the engines go on without, and write so. Then
-    connections may be lost, as on TCP, which resets a queue always. Nothing else excuses one."""
+    connections may be lost, as on TCP, which resets a queue always: those that stood in that queue before the successor
+    came (group_settle.c), or that came before the old engine had read who serves now (group.c). Nothing else
+    excuses one, nor more of them, and with --full nothing does."""
     with open(log) as f:
-        lines = f.readlines()
-    if any("we are not ready" in line or "does not answer" in line for line in lines):
-        lost = [ends.pop(error, 0) for error in ("ECONNRESET", "ECONNREFUSED")]
-        print(f"     {what}: it was not waited to the end: {lost[0]} reset, {lost[1]} refused")
+        waits = [line for line in f if "we are not ready" in line or "does not answer" in line]
+    lost = {error: ends[error] for error in ("ECONNRESET", "ECONNREFUSED") if error in ends}
+    if waits and not FULL and sum(lost.values()) <= LOST * len(waits):
+        ends = {end: n for end, n in ends.items() if end not in lost}
+    if waits:
+        print(f"     {what}: it was not waited to the end: {len(waits)} times; lost: {lost}")
     return ends
+
+
+def storm_ends(what, storm):
+    """How its connections ended, when it was what it is called."""
+    storm.send_signal(signal.SIGTERM)
+    said = json.loads(storm.stdout.readline())
+    rate = sum(said["ends"].values()) / said["seconds"]
+    kit.check(f"{what}: {rate:.0f} connections a second", rate >= ENOUGH * RATE, said)
+    return said["ends"]
 
 
 def log_of(name):
@@ -70,8 +98,7 @@ def restart(steering, streams):
     kit.check(f"{what}: a server listens", old.stdout.readline() == "ready\n")
     held = app(client, "hold", "127.0.0.1", port)
     kit.check(f"{what}: a connection that stays", held.stdout.readline() == "old\n")
-    storm = app(client, "storm", "127.0.0.1", port, RATE)
-    storm.stdout.readline()
+    storm = begin_storm(client)
     new = app(server, "serve", "127.0.0.1", port, "new", "reuseport", QUICSHIM_LOG=log)
     kit.check(f"{what}: its successor listens", new.stdout.readline() == "ready\n")
     old.send_signal(signal.SIGTERM)
@@ -83,8 +110,10 @@ def restart(steering, streams):
         return answer.stdout == b"new\n"
 
     kit.check(f"{what}: the successor takes over", kit.until(only_new, 20))
-    storm.send_signal(signal.SIGTERM)
-    ends = forgive(what, json.loads(storm.stdout.readline()), log)
+    kit.check(f"{what}: it is the rung of both",
+              kit.until(lambda: [m["steering"] for m in kit.members(port)] == [steering] * 2), kit.members(port))
+    time.sleep(BESIDE)
+    ends = forgive(what, storm_ends(what, storm), log)
     kit.check(f"{what}: no connection is refused or reset", set(ends) <= {"old", "new"} and ends.get("new", 0) > 0,
               ends)
     held.stdin.write("again\n")
@@ -146,8 +175,7 @@ def settled(master, before):
 
 
 def storm_over(what, storm, log=None):
-    storm.send_signal(signal.SIGTERM)
-    ends = json.loads(storm.stdout.readline())
+    ends = storm_ends(what, storm)
     if log is not None:
         ends = forgive(what, ends, log)
     kit.check(f"{what}: every request was answered", len(ends) == 1 and next(iter(ends)).endswith(" 200 OK"), ends)
@@ -155,10 +183,10 @@ def storm_over(what, storm, log=None):
     kit.children.remove(storm)
 
 
-def begin_storm(client):
-    storm = app(client, "storm", "127.0.0.1", port, RATE, "http")
+def begin_storm(client, *question):
+    storm = app(client, "storm", "127.0.0.1", port, RATE, *question)
     storm.stdout.readline()
-    time.sleep(0.2)  # some are on their way
+    time.sleep(BESIDE)  # some are on their way
     return storm
 
 
@@ -180,13 +208,13 @@ def nginx():
     kit.children.remove(begun)
     master = upgraded = pid_in(f"{folder}/nginx.pid")
     try:
-        storm = begin_storm(client)
+        storm = begin_storm(client, "http")
         for _ in range(3):
             before = workers_of(master)
             os.kill(master, signal.SIGHUP)
             kit.check("nginx: a reload is done", kit.until(lambda: settled(master, before), 30))
         storm_over("nginx, reload", storm)
-        storm = begin_storm(client)
+        storm = begin_storm(client, "http")
         os.kill(master, signal.SIGUSR2)
         kit.check("nginx: a new binary starts",
                   kit.until(lambda: pid_in(f"{folder}/nginx.pid") not in (None, master), 30))
@@ -213,7 +241,7 @@ def haproxy():
     log = log_of("haproxy")
     old = spawn(server, ["haproxy", "-db", "-f", config], QUICSHIM_LOG=log)
     kit.check("haproxy: it listens", kit.until(lambda: answers(client)))
-    storm = begin_storm(client)
+    storm = begin_storm(client, "http")
     new = spawn(server, ["haproxy", "-db", "-f", config, "-sf", str(old.pid)], QUICSHIM_LOG=log)
     kit.check("haproxy: the old one ends", old.wait(30) is not None)
     kit.check("haproxy: the new one goes on", answers(client))
@@ -227,10 +255,13 @@ def haproxy():
     kit.children.remove(new)
 
 
-nginx()
-haproxy()
-for how in ("hash", "ebpf"):
-    restart(how, "one")
-    restart(how, "shared")
-restart("classic", "one")
+if EBPF:
+    restart("ebpf", "one")
+    restart("ebpf", "shared")
+else:
+    nginx()
+    haproxy()
+    restart("hash", "one")
+    restart("hash", "shared")
+    restart("classic", "one")
 kit.finish()

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Programs that know nothing of each other share a UDP port: who gets what, hand-off, restart."""
+"""Programs that know nothing of each other share a UDP port: who gets what, hand-off, restart.
+
+share.py        what needs no program in the kernel, or one of classic BPF
+share.py ebpf   with the steering program, which one of the engines loads
+share.py pins   with the steering program, which an administrator pinned, and engines without privilege
+"""
 import json
 import os
 import select
@@ -7,11 +12,18 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 
 import kit
 
-folder = kit.begin("share")
+PINS = "/sys/fs/bpf"  # where engines look
+PART = sys.argv[1] if len(sys.argv) > 1 else ""
+if PART:
+    kit.need_steering()
+if PART == "pins" and os.environ.get("SHARE_INSIDE") != "1":
+    os.execvpe("unshare", ["unshare", "-m", kit.PYTHON, *sys.argv], dict(os.environ, SHARE_INSIDE="1"))
+folder = kit.begin("share " + PART if PART else "share")
 APP = kit.reachable(folder, os.path.join(kit.HERE, "share_app.py"))[0]
 
 
@@ -110,15 +122,8 @@ class Relay:
                     pass
 
 
-def members(port):
-    answer = subprocess.run([os.path.join(kit.BUILD, "bin/quicshim-status"), "--json"], check=False,
-                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    return [m for e in json.loads(answer.stdout)["engines"] for m in e["members"]
-            if m["endpoint"].endswith(f":{port}")]
-
-
 def handed(port):
-    return sum(m["handed_out"] for m in members(port))
+    return sum(m["handed_out"] for m in kit.members(port))
 
 
 def test_same_pair():
@@ -161,9 +166,9 @@ def restart(client, server, port, one, two):
         app.end()
 
 
-def test_rebinding(rung, more="", keys=None, user=None):
+def test_rebinding(rung, more="", keys=None, user=None, port=None):
     """A connection whose address changes, and members that come and go, on one rung of the ladder."""
-    port = kit.free_port()
+    port = kit.free_port() if port is None else port
     keys = f"steering = {rung}\n" if keys is None else keys
     server = policy(f"server-{rung}", defaults() + f"[listen * *]\n{keys}{more}"
                     + (pair() if user is None else nobodys_pair()))
@@ -173,11 +178,8 @@ def test_rebinding(rung, more="", keys=None, user=None):
     what = rung if user is None else f"{rung} as nobody"
     apps = [App(server, "serve", "127.0.0.1", port, str(i), "reuseport", user=user) for i in range(3)]
     kit.check(f"{what}: three share a port", [a.line() for a in apps] == ["ready"] * 3)
-    reached = kit.until(lambda: [m["steering"] for m in members(port)] == [rung] * 3, 5)
-    if rung == "ebpf" and not reached:
-        print("skip ebpf: no steering program can be loaded here")
-    else:
-        kit.check(f"{what}: it is the rung", reached, members(port))
+    kit.check(f"{what}: it is the rung",
+              kit.until(lambda: [m["steering"] for m in kit.members(port)] == [rung] * 3, 10), kit.members(port))
     before = handed(port)
     held = App(client, "hold", "127.0.0.1", port)
     first = held.line()
@@ -188,9 +190,9 @@ def test_rebinding(rung, more="", keys=None, user=None):
     kit.check(f"{what}: a connection survives rebinding", set(said) == {"ok"}, said)
     moved = handed(port) - before
     if rung == "hash":
-        kit.check("hash: by hand-off", moved > 0, members(port))
-    elif reached:
-        kit.check(f"{what}: nothing was handed over", moved == 0, members(port))
+        kit.check("hash: by hand-off", moved > 0, kit.members(port))
+    else:
+        kit.check(f"{what}: nothing was handed over", moved == 0, kit.members(port))
     come_and_go(what, port, server, relay, held, apps, first, user)
     print(f"     {what}: {moved} hand-offs while nobody came or left")
 
@@ -310,16 +312,52 @@ def busy(port, option=None):
             return True
 
 
-test_decision()
-test_one_program()
-test_clash()
-test_rebinding("hash")
-test_rebinding("ebpf", "host-id = 9\n")
-test_rebinding("classic", "host-id = 9\n")
-if os.geteuid() == 0:
-    test_rebinding("classic", user=kit.NOBODY)
-    test_rebinding("classic", keys="", user=kit.NOBODY)  # what steering = auto comes to
-cid_key = policy("cid.key", "000102030405060708090a0b0c0d0e0f\n")
-test_rebinding("hash", f"cid-key = {cid_key}\nhost-id = 9\n")
-test_same_pair()
+def steer(*words):
+    return subprocess.run([os.path.join(kit.BUILD, "bin/quicshim-steer"), *map(str, words)], check=False, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_pins():
+    """Engines without privilege use what an administrator pinned for their address, and only then."""
+    if subprocess.run(["mount", "--make-rprivate", "/"], check=False).returncode != 0 or \
+       subprocess.run(["mount", "-t", "bpf", "-o", "mode=0711", "bpf", PINS], check=False).returncode != 0:
+        kit.skip(f"no BPF file system can be mounted at {PINS} here")
+    before = set(os.listdir(PINS))
+    port = kit.free_port()
+    at = ("--address", f"127.0.0.1:{port}")
+    done = steer(*at, "--owner", kit.NOBODY, "--group", kit.NOBODY, "load")
+    kit.check("pins: an administrator loads", done.returncode == 0, done.stderr)
+    test_rebinding("ebpf", user=kit.NOBODY, port=port)
+    shown = json.loads(steer(*at, "--json", "show").stdout)
+    kit.check("pins: it was that program", shown["datagrams"]["steered"] > 0 and shown["datagrams"]["new"] > 0, shown)
+    kit.check("pins: nobody is left in it", kit.until(lambda: not any(
+        slot["socket"] for slot in json.loads(steer(*at, "--json", "show").stdout)["slots"])), shown)
+    done = steer(*at, "unload")
+    kit.check("pins: they are removed", done.returncode == 0 and set(os.listdir(PINS)) == before,
+              f"{done.stderr} {os.listdir(PINS)}")
+    server = policy("server-nobody", defaults() + f"[listen * *]\nsteering = ebpf\n{nobodys_pair()}")
+    apps = [App(server, "serve", "127.0.0.1", port, i, "reuseport", user=kit.NOBODY) for i in range(2)]
+    kit.check("pins: two share the port without", [a.line() for a in apps] == ["ready"] * 2)
+    kit.check("pins: and there is no program",
+              kit.until(lambda: [m["steering"] for m in kit.members(port)] == ["hash"] * 2), kit.members(port))
+    for app in apps:
+        app.end()
+
+
+if PART == "ebpf":
+    test_rebinding("ebpf", "host-id = 9\n")
+elif PART == "pins":
+    test_pins()
+else:
+    test_decision()
+    test_one_program()
+    test_clash()
+    test_rebinding("hash")
+    test_rebinding("classic", "host-id = 9\n")
+    if os.geteuid() == 0:
+        test_rebinding("classic", user=kit.NOBODY)
+        test_rebinding("classic", keys="", user=kit.NOBODY)  # what steering = auto comes to
+    cid_key = policy("cid.key", "000102030405060708090a0b0c0d0e0f\n")
+    test_rebinding("hash", f"cid-key = {cid_key}\nhost-id = 9\n")
+    test_same_pair()
 kit.finish()

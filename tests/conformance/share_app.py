@@ -8,7 +8,7 @@ share_app.py drop ADDRESS PORT TAG UID            serves as another user, once i
 share_app.py many ADDRESS PORT...                 listens on each; its tag is the port
 share_app.py ask ADDRESS PORT [http]              the tag or the status line, or the errno's name
 share_app.py hold ADDRESS PORT                    tag; then for each line of standard input an echo of 1 MB: "ok"
-share_app.py storm ADDRESS PORT RATE [http]       connections for ever; on SIGTERM one line of JSON: how they ended
+share_app.py storm ADDRESS PORT RATE [http]       connections for ever; on SIGTERM one line of JSON: how they ended, and the seconds
 """
 import collections
 import errno
@@ -150,11 +150,12 @@ def storm(address, port, rate, question=greeting):
         with lock:
             ends[end] += 1
 
-    begin, n, threads = time.monotonic(), 0, []
+    begin, n, threads, last = time.monotonic(), 0, [], False
     print("ready", flush=True)
-    while not stopping:
-        due = int((time.monotonic() - begin) * rate)
-        while n < due and len(threads) < 400:
+    while not last:
+        last = bool(stopping)
+        seconds = time.monotonic() - begin
+        while n < int(seconds * rate) and len(threads) < 400:
             threads.append(threading.Thread(target=one))
             threads[-1].start()
             n += 1
@@ -162,7 +163,7 @@ def storm(address, port, rate, question=greeting):
         time.sleep(0.005)
     for t in threads:
         t.join()
-    print(json.dumps(ends), flush=True)
+    print(json.dumps({"ends": ends, "seconds": seconds}), flush=True)
 
 
 def main():
