@@ -44,7 +44,7 @@ struct steer_group {
 
 static inline void kit_skip(const char *what, int error, const char *dir)
 {
-	fprintf(stderr, "skipped: no %s here: %s (needs root)\n", what, strerror(error));
+	fprintf(stderr, "SKIP: no %s here: %s (needs root)\n", what, strerror(error));
 	umount(dir);
 	rmdir(dir);
 	exit(EXIT_SKIP);
