@@ -449,4 +449,5 @@ void qs_real_bind(void)
 #endif
 	bind_one(&qs_real.assert_fail, "__assert_fail");
 	bind_one(&qs_real.assert_perror_fail, "__assert_perror_fail");
+	qs_stdio_bind();
 }

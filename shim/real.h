@@ -83,5 +83,7 @@ extern struct qs_real qs_real;
 
 /* Binds all of them; the second time it does nothing. Allocates nothing. Not async-signal-safe. */
 void qs_real_bind(void);
+/* Its part for the streams of stdio. */
+void qs_stdio_bind(void);
 
 #endif
