@@ -5,8 +5,10 @@
 session.py server ADDRESS PORT
 session.py client ADDRESS PORT echo|download PROGRESS-FILE STOP-FILE
 session.py client ADDRESS PORT bulk PROGRESS-FILE STOP-FILE OCTETS
+session.py client ADDRESS PORT silent PROGRESS-FILE STOP-FILE
 The client writes how many octets have come to PROGRESS-FILE, until STOP-FILE exists. It ends with "whole N".
-bulk: OCTETS each way, one after the other, each with its SHA-256; then it waits for STOP-FILE."""
+bulk: OCTETS each way, one after the other, each with its SHA-256; then it waits for STOP-FILE.
+silent: an echo, nothing until there is STOP-FILE, and another echo."""
 
 import hashlib
 import os
@@ -109,25 +111,42 @@ class Checker:
             os.rename(self.progress + ".new", self.progress)
 
 
+def await_stop(progress, stop, got):
+    with open(progress, "w", encoding="ascii") as f:
+        f.write(str(got))
+    while not os.path.exists(stop):
+        time.sleep(0.02)
+
+
 def bulk_client(s, progress, stop, octets):
     s.sendall(struct.pack("!Q", octets) + bulk(octets, b"up"))
     if exactly(s, 32) != checksum(octets, b"up"):
         sys.exit("what came to the server is not what was sent")
     if taken(s, octets) != checksum(octets, b"down") or exactly(s, 32) != checksum(octets, b"down"):
         sys.exit("what came from the server is not what was sent")
-    with open(progress, "w", encoding="ascii") as f:
-        f.write(str(octets))
-    while not os.path.exists(stop):
-        time.sleep(0.02)
+    await_stop(progress, stop, octets)
     print("whole", octets, flush=True)
+
+
+def silent_client(s, progress, stop):
+    for n in range(2):
+        s.sendall(block(n))
+        if exactly(s, BLOCK) != block(n):
+            sys.exit(f"block {n} is not what was sent")
+        if n == 0:
+            await_stop(progress, stop, BLOCK)
+    print("whole", 2 * BLOCK, flush=True)
 
 
 def client(address, port, kind, progress, stop, octets="0"):
     s = socket.create_connection((address, port), timeout=30)
     s.settimeout(None)
-    s.sendall(kind[:1].encode())
+    s.sendall(b"e" if kind == "silent" else kind[:1].encode())
     if kind == "bulk":
         bulk_client(s, progress, stop, int(octets))
+        return
+    if kind == "silent":
+        silent_client(s, progress, stop)
         return
     checker, sent, stopping, pending = Checker(progress), 0, False, b""
     while True:
