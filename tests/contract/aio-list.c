@@ -4,6 +4,21 @@
 
 #include <aio.h>
 
+static void large(const int pair[2])
+{
+	char out[4] = "xyz", in[4] = "";
+	struct aiocb64 request = {.aio_fildes = pair[0],
+				  .aio_buf = out,
+				  .aio_nbytes = 3,
+				  .aio_lio_opcode = LIO_WRITE};
+	struct aiocb64 *list[1] = {&request};
+
+	TRY(lio_listio64(LIO_WAIT, list, 1, NULL));
+	TRY(aio_return64(&request));
+	TRY(ct_read_full(pair[1], in, 3));
+	ct_note("read %s", in);
+}
+
 int main(void)
 {
 	char out[3][4] = {"abc", "def", "ghi"}, in[10] = {0};
@@ -27,6 +42,7 @@ int main(void)
 	ct_note("written %d", sum);
 	TRY(ct_read_full(pair[1], in, 9));
 	ct_note("read %s", in);
+	large(pair);
 	TRY(close(pair[0]));
 	reader.aio_fildes = pair[1];
 	TRY(aio_read(&reader));

@@ -20,6 +20,17 @@ static int64_t send_all(int fd, int file, off_t *offset)
 	return done;
 }
 
+/* The twin for large files: the last bytes again. */
+static void large(int fd, int file)
+{
+	off64_t offset = TOTAL - 4096;
+	ssize_t n = 0;
+
+	while (offset < TOTAL && n >= 0)
+		n = sendfile64(fd, file, &offset, (size_t)(TOTAL - offset));
+	ct_note("offset %ld, last %d", (long)offset, n > 0);
+}
+
 static void server(int fd)
 {
 	off_t offset = 0;
@@ -30,13 +41,19 @@ static void server(int fd)
 	CHECK(send_all(fd, file, NULL) == TOTAL);
 	ct_note("file at %ld", (long)lseek(file, 0, SEEK_CUR));
 	TRY(sendfile(fd, file, NULL, 10));
+	large(fd, file);
 	close(fd);
 }
 
 static void client(int fd)
 {
+	static char got[4096], wanted[4096];
+
 	ct_note("right: %d", ct_recv_pattern(fd, TOTAL, 21) == TOTAL);
 	ct_note("right: %d", ct_recv_pattern(fd, TOTAL, 21) == TOTAL);
+	ct_pattern(wanted, sizeof(wanted), TOTAL - sizeof(wanted), 21);
+	TRY(ct_read_full(fd, got, sizeof(got)));
+	ct_note("right: %d", memcmp(got, wanted, sizeof(got)) == 0);
 	TRY(read(fd, (char[8]){0}, 1));
 }
 
