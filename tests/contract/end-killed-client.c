@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A client killed by SIGKILL: its server's read ends within a second or so. */
+/* A client killed by SIGKILL: its server's read ends. Here within 15 s, however loaded the machine;
+ * how soon it does on a path of 20 ms is measured by tests/netsim/test-kill. */
 #include "harness.h"
 
 #include <time.h>
@@ -18,7 +19,7 @@ static void server(int listener)
 	n = read(fd, (char[8]){0}, 1);
 	clock_gettime(CLOCK_MONOTONIC, &after);
 	ct_note("read ended: %d", n == 0 || (n == -1 && errno == ECONNRESET));
-	ct_note("in time: %d", after.tv_sec - before.tv_sec < CT_LONG / 4);
+	ct_note("in time: %d", after.tv_sec - before.tv_sec < 15);
 }
 
 static void client(int port)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A process killed by SIGKILL: its peer's read ends within a second or so. */
+/* A process killed by SIGKILL: its peer's read ends. Here within 15 s, however loaded the machine;
+ * how soon it does on a path of 20 ms is measured by tests/netsim/test-kill. */
 #include "harness.h"
 
 #include <time.h>
@@ -25,7 +26,7 @@ static void client(int fd)
 	n = read(fd, (char[8]){0}, 1);
 	clock_gettime(CLOCK_MONOTONIC, &after);
 	ct_note("read ended: %d", n == 0 || (n == -1 && errno == ECONNRESET));
-	ct_note("in time: %d", after.tv_sec - before.tv_sec < CT_LONG / 4);
+	ct_note("in time: %d", after.tv_sec - before.tv_sec < 15);
 }
 
 int main(void)
