@@ -8,11 +8,13 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#define LONG_MS 60000 /* an answer comes, however loaded the machine */
+
 static void expect(const struct answer *a, int expected)
 {
 	struct qs_snapshot s;
 
-	assert_int_equal(read_answer(a, true, 1000, &s), expected);
+	assert_int_equal(read_answer(a, true, LONG_MS, &s), expected);
 	if (expected < 0) {
 		assert_int_equal(s.head.n_connections + s.head.n_streams + s.head.n_listeners, 0);
 		assert_null(s.connections);
@@ -27,7 +29,7 @@ static void reads_a_good_answer(void **state)
 
 	(void)state;
 	answer_good(&a);
-	assert_int_equal(read_answer(&a, true, 1000, &s), 0);
+	assert_int_equal(read_answer(&a, true, LONG_MS, &s), 0);
 	assert_int_equal(s.head.pid, 4711);
 	assert_string_equal(s.connections[0].sni, "db.example.com");
 	assert_int_equal(s.streams[0].stream, 4);
@@ -131,7 +133,7 @@ static void strings_are_made_safe(void **state)
 	memset(c.sni, '\033', sizeof(c.sni));
 	put(&a, &head, sizeof(head));
 	put(&a, &c, sizeof(c));
-	assert_int_equal(read_answer(&a, true, 1000, &s), 0);
+	assert_int_equal(read_answer(&a, true, LONG_MS, &s), 0);
 	assert_int_equal(strlen(s.head.program), sizeof(head.program) - 1);
 	assert_memory_equal(s.head.policy, "?[2Jx??", 7);
 	assert_int_equal(strspn(s.connections[0].sni, "?"), sizeof(c.sni) - 1);
@@ -191,7 +193,7 @@ static void asks_an_engine_by_id(void **state)
 	int n;
 
 	(void)state;
-	assert_int_equal(qs_snapshot_ask(id, 1000, &s), -ECONNREFUSED);
+	assert_int_equal(qs_snapshot_ask(id, LONG_MS, &s), -ECONNREFUSED);
 	served.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(served.fd, (struct sockaddr *)&addr, len), 0);
 	assert_int_equal(listen(served.fd, 1), 0);
@@ -205,7 +207,7 @@ static void asks_an_engine_by_id(void **state)
 	answer_good(&served.answer);
 	memcpy(served.answer.bytes + offsetof(struct qs_status_head, engine), &id, sizeof(id));
 	assert_int_equal(pthread_create(&thread, NULL, serve_once, &served), 0);
-	assert_int_equal(qs_snapshot_ask(id, 1000, &s), 0);
+	assert_int_equal(qs_snapshot_ask(id, LONG_MS, &s), 0);
 	pthread_join(thread, NULL);
 	/* The kernel's word counts, not the head's. */
 	assert_int_equal(s.pid, getpid());
