@@ -155,6 +155,40 @@ int64_t ct_fill_on(int fd, int64_t offset, uint64_t seed)
 	return done;
 }
 
+union control {
+	struct cmsghdr header;
+	char space[CMSG_SPACE(sizeof(int))];
+};
+
+void ct_give(int channel, int fd)
+{
+	union control control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+	struct iovec iov = {&(char){0}, 1};
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	CHECK(sendmsg(channel, &message, 0) == 1);
+}
+
+int ct_take(int channel)
+{
+	union control control;
+	struct iovec iov = {&(char){0}, 1};
+	struct msghdr message = {.msg_iov = &iov,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+	int fd;
+
+	CHECK(recvmsg(channel, &message, 0) == 1);
+	CHECK(message.msg_controllen >= CMSG_LEN(sizeof(int)));
+	memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
+	return fd;
+}
+
 void ct_nonblock(int fd, bool on)
 {
 	int flags = MUST(fcntl(fd, F_GETFL));

@@ -165,6 +165,10 @@ int64_t ct_fill_on(int fd, int64_t offset, uint64_t seed);
 
 void ct_nonblock(int fd, bool on);
 
+/* Passes FD by SCM_RIGHTS over an AF_UNIX socket; and what comes so. */
+void ct_give(int channel, int fd);
+int ct_take(int channel);
+
 /* A handler for NUMBER that does nothing. FLAGS as for sigaction. */
 void ct_catch(int number, int flags);
 

@@ -2,40 +2,6 @@
 /* A connection passed to another process by SCM_RIGHTS: it works there and knows its names. */
 #include "harness.h"
 
-union control {
-	struct cmsghdr header;
-	char space[CMSG_SPACE(sizeof(int))];
-};
-
-static void give(int channel, int fd)
-{
-	union control control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
-	struct iovec iov = {&(char){0}, 1};
-	struct msghdr message = {.msg_iov = &iov,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof(control)};
-
-	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	TRY(sendmsg(channel, &message, 0));
-}
-
-static int take(int channel)
-{
-	union control control;
-	struct iovec iov = {&(char){0}, 1};
-	struct msghdr message = {.msg_iov = &iov,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof(control)};
-	int fd;
-
-	TRY(recvmsg(channel, &message, 0));
-	CHECK(message.msg_controllen >= CMSG_LEN(sizeof(int)));
-	memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
-	return fd;
-}
-
 int main(void)
 {
 	struct ct_addr remote;
@@ -47,7 +13,7 @@ int main(void)
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, channel));
 	pid = ct_fork("receiver");
 	if (pid == 0) {
-		fd = take(channel[1]);
+		fd = ct_take(channel[1]);
 		ct_prove(fd);
 		remote = ct_remote(fd);
 		ct_note("remote %s", ct_addr_text(&remote));
@@ -56,7 +22,7 @@ int main(void)
 		_exit(0);
 	}
 	ct_pair(pair);
-	give(channel[0], pair[1]);
+	ct_give(channel[0], pair[1]);
 	TRY(close(pair[1]));
 	TRY(ct_write_full(pair[0], "hello", 5));
 	TRY(ct_read_full(pair[0], word, 5));
