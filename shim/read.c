@@ -29,10 +29,12 @@ static bool is_mapped(int fd)
 	return yes;
 }
 
+/* What is thrown away goes here, any thread's: nobody reads it. Not on the stack, which may be as small as can be. */
+static char waste[65536];
+
 /* MSG_TRUNC: throw away up to `len` bytes. MSG_ERRQUEUE: TCP has an error queue, and ours is empty. */
 static ssize_t discard(int fd, size_t len, int flags)
 {
-	char waste[16384];
 	size_t total = 0;
 	ssize_t got;
 
