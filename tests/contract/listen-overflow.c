@@ -14,7 +14,8 @@ int main(void)
 	addr = ct_local(listener);
 	first = ct_connect(AF_INET, ct_port(listener));
 	CHECK(ct_write_full(first, "first", 5) == 5);
-	/* What becomes of these is the system's affair: held back, refused or queued. */
+	/* What becomes of these is the system's affair: held back, refused or queued. What our engine
+	 * does with them is seen by unit/test_engine_deliver.c. */
 	for (int i = 0; i < EXTRA; i++) {
 		extra[i] = ct_socket(AF_INET, SOCK_NONBLOCK);
 		connect(extra[i], SA(&addr));
