@@ -220,11 +220,14 @@ static void end_streams(struct qs_conn *conn, int app_error, const char *reason)
 	}
 	while ((stream = TAILQ_FIRST(&conn->streams)) != NULL) {
 		bool whole = stream->rx_fin && (stream->rx_head != NULL || app_error != ETIMEDOUT);
+		int its_error = app_error ? app_error : ECONNRESET;
 
+		if (stream->moving)
+			its_error = qs_stream_moved_errno(stream, its_error);
 		qs_stream_closed(stream);
 		if (whole)
 			continue; /* all of it came: a slow reader shall have it, and then the end */
-		qs_stream_fail(stream, app_error ? app_error : ECONNRESET, QS_APP_RESET);
+		qs_stream_fail(stream, its_error, QS_APP_RESET);
 	}
 }
 

@@ -7,6 +7,7 @@
 #include "listen.h"
 #include "log.h"
 #include "request.h"
+#include "stranger.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -17,33 +18,40 @@
 #include <unistd.h>
 
 #define CLIENTS_MAX 1024u
+#define STRANGERS_MAX (CLIENTS_MAX / 2) /* of other users */
 #define ACCEPTS_A_TURN 64
 #define CLIENT_NS (5 * QS_NSEC)
 
-struct client {
+/* One that has said nothing yet: the first thing it says is answered, and ends it. */
+struct qs_control_client {
 	struct qs_source source;
 	struct qs_grave grave;
 	struct qs_timer timer;
 	struct qs_engine *engine;
+	TAILQ_ENTRY(qs_control_client) link;
+	bool stranger; /* another user's process: one that gave up root, or nobody we know */
 };
 
 static void client_grave(struct qs_grave *grave)
 {
-	free(qs_container(grave, struct client, grave));
+	free(qs_container(grave, struct qs_control_client, grave));
 }
 
-static void client_end(struct client *client)
+static void client_end(struct qs_control_client *client)
 {
 	qs_timer_clear(&client->engine->timers, &client->timer);
+	qs_stranger_empty(client->source.fd);
 	qs_source_close(client->engine, &client->source);
+	TAILQ_REMOVE(&client->engine->controls, client, link);
 	client->engine->n_controls--;
+	client->engine->n_control_strangers -= client->stranger;
 	qs_engine_bury(client->engine, &client->grave, client_grave);
 }
 
 static void client_timeout(struct qs_timer *timer, uint64_t now_ns)
 {
 	(void)now_ns;
-	client_end(qs_container(timer, struct client, timer));
+	client_end(qs_container(timer, struct qs_control_client, timer));
 }
 
 static void reply(int fd, const struct qs_control_reply *answer, const int *fds, size_t n_fds)
@@ -104,7 +112,7 @@ static bool receive(int fd, struct qs_control_req *req, int *sent_fd)
 	       qs_header_is_control(req, (size_t)n);
 }
 
-static void serve_listen(struct client *client, const struct qs_control_req *req, int tcp_fd)
+static void serve_listen(struct qs_control_client *client, const struct qs_control_req *req, int tcp_fd)
 {
 	struct qs_engine *engine = client->engine;
 	struct qs_control_reply answer = {.magic = QS_CONTROL_MAGIC};
@@ -145,7 +153,7 @@ static void stay_for(struct qs_engine *engine, int fd)
 	qs_keeper_add(&engine->keepers, cred.pid);
 }
 
-static void serve_privilege(struct client *client, const struct qs_control_req *req)
+static void serve_privilege(struct qs_control_client *client, const struct qs_control_req *req)
 {
 	struct qs_control_reply answer = {.magic = QS_CONTROL_MAGIC};
 	struct ucred cred = {0};
@@ -174,7 +182,7 @@ static void drain(struct qs_engine *engine, const void *argument)
 }
 
 /* Only from process 1, with which this engine ends anyway. */
-static void serve_drain(struct client *client)
+static void serve_drain(struct qs_control_client *client)
 {
 	struct qs_control_reply answer = {.magic = QS_CONTROL_MAGIC};
 	bool busy = false, *const report = &busy;
@@ -192,7 +200,7 @@ static void serve_drain(struct client *client)
 
 /* `fd` is the descriptor that came along, or -1. Returns it, or -1 when it is in other hands. A
  * switch, so that no two requests get one number. */
-static int serve(struct client *client, const struct qs_control_req *req, int fd)
+static int serve(struct qs_control_client *client, const struct qs_control_req *req, int fd)
 {
 	struct qs_control_reply answer = {.magic = QS_CONTROL_MAGIC};
 	struct qs_engine *engine = client->engine;
@@ -234,39 +242,73 @@ static int serve(struct client *client, const struct qs_control_req *req, int fd
 
 static void client_event(struct qs_source *source, uint32_t events)
 {
-	struct client *client = qs_container(source, struct client, source);
+	struct qs_control_client *client = qs_container(source, struct qs_control_client, source);
 	struct qs_control_req req;
 	int fd;
 
 	(void)events;
-	if (!receive(source->fd, &req, &fd) ||
-	    !qs_engine_may(client->engine, source->fd, req.token))
-		qs_engine_refused(client->engine, "control", 0);
-	else
+	if (receive(source->fd, &req, &fd) &&
+	    qs_engine_may(client->engine, source->fd, req.token)) {
 		fd = serve(client, &req, fd);
-	if (fd >= 0)
-		close(fd);
+		if (fd >= 0)
+			close(fd);
+	} else {
+		qs_engine_refused(client->engine, "control", 0);
+		if (fd >= 0)
+			qs_stranger_drop(fd);
+	}
 	client_end(client);
+}
+
+/* Anybody may connect and say nothing: of too many of other users' the eldest makes room. */
+static void make_room(struct qs_engine *engine)
+{
+	struct qs_control_client *client;
+
+	if (engine->n_control_strangers < STRANGERS_MAX)
+		return;
+	TAILQ_FOREACH(client, &engine->controls, link)
+	{
+		if (client->stranger) {
+			qs_engine_refused(engine, "control", 0);
+			client_end(client);
+			return;
+		}
+	}
+}
+
+static bool is_stranger(int fd)
+{
+	struct ucred cred = {0};
+	socklen_t len = sizeof(cred);
+
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	return cred.uid != 0 && cred.uid != geteuid();
 }
 
 static bool accept_one(struct qs_engine *engine)
 {
 	int fd = accept4(engine->control_source.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	struct client *client;
+	struct qs_control_client *client;
 
 	if (fd < 0) {
 		qs_engine_deafen(engine);
 		return false;
 	}
+	make_room(engine);
 	client = engine->n_controls < CLIENTS_MAX ? calloc(1, sizeof(*client)) : NULL;
 	if (client == NULL) {
+		qs_stranger_empty(fd);
 		close(fd);
 		return true;
 	}
 	client->engine = engine;
 	client->source = (struct qs_source){.fd = fd, .fn = client_event};
 	client->timer.fn = client_timeout;
+	client->stranger = is_stranger(fd);
+	TAILQ_INSERT_TAIL(&engine->controls, client, link);
 	engine->n_controls++;
+	engine->n_control_strangers += client->stranger;
 	if (qs_source_add(engine, &client->source, EPOLLIN) < 0 ||
 	    qs_timer_set(&engine->timers, &client->timer, engine->now_ns + CLIENT_NS) < 0)
 		client_end(client);

@@ -51,7 +51,7 @@ bool qs_drain_done(const struct qs_engine *engine)
 		return true;
 	TAILQ_FOREACH(conn, &engine->conns, link_all)
 	{
-		if (conn->state != QS_CONNECTION_OPEN || conn->poisoned || conn->n_streams == 0)
+		if (conn->state == QS_CONNECTION_CLOSING || conn->poisoned || conn->n_streams == 0)
 			continue;
 		TAILQ_FOREACH(stream, &conn->streams, conn_link)
 		{
@@ -87,7 +87,7 @@ bool qs_drain_is_quiet(const struct qs_engine *engine)
 
 	TAILQ_FOREACH(conn, &engine->conns, link_all)
 	{
-		if (conn->state != QS_CONNECTION_OPEN || conn->poisoned)
+		if (conn->state == QS_CONNECTION_CLOSING || conn->poisoned)
 			continue;
 		TAILQ_FOREACH(stream, &conn->streams, conn_link)
 		{

@@ -172,6 +172,7 @@ static void init_lists(struct qs_engine *engine)
 	TAILQ_INIT(&engine->conns);
 	TAILQ_INIT(&engine->dirty);
 	TAILQ_INIT(&engine->readable);
+	TAILQ_INIT(&engine->controls);
 	TAILQ_INIT(&engine->flush);
 	TAILQ_INIT(&engine->backlog);
 	TAILQ_INIT(&engine->held);

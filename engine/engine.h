@@ -137,6 +137,8 @@ struct qs_engine {
 	unsigned n_resets, n_refusals, n_hints;
 	uint64_t refusal_ns; /* when one was last logged */
 	unsigned n_streams, n_conns, n_requests, n_strangers, n_controls, n_viewers;
+	TAILQ_HEAD(, qs_control_client) controls; /* that have said nothing yet */
+	unsigned n_control_strangers;
 	unsigned n_opening; /* server connections in the handshake */
 	uint16_t opening_from[QS_OPENING_SOURCES]; /* of those, by the hash of where they come from */
 	uid_t refused_uids[16]; /* logged already */

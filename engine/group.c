@@ -6,6 +6,7 @@
 #include "group_parts.h"
 #include "log.h"
 #include "show.h"
+#include "stranger.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -133,6 +134,7 @@ static void accept_links(struct qs_member *member)
 			return;
 		if (!believed(member, fd) || qs_link_new(member, fd, QS_GROUP_SLOTS) < 0) {
 			member->refused++;
+			qs_stranger_empty(fd);
 			close(fd);
 		}
 	}

@@ -195,6 +195,11 @@ static bool write_peer(struct qs_relay *relay)
 	return true;
 }
 
+void qs_relay_flush(struct qs_relay *relay)
+{
+	write_peer(relay);
+}
+
 static void serve(struct qs_relay *relay)
 {
 	struct qs_stream *stream = relay->stream;

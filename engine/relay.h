@@ -29,6 +29,8 @@ void qs_relay_ready(struct qs_relay *relay);
 void qs_relay_serve(struct qs_engine *engine);
 /* Ends the TCP side, by RST if asked for. The stream has none then. */
 void qs_relay_end(struct qs_relay *relay, bool reset);
+/* Gives the kernel what it takes at once of what the app wrote. May end the relay. */
+void qs_relay_flush(struct qs_relay *relay);
 /* Once a second. */
 void qs_relay_sweep(struct qs_engine *engine);
 

@@ -5,6 +5,7 @@
 #include "header.h"
 #include "log.h"
 #include "race.h"
+#include "stranger.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -60,6 +61,21 @@ static int read_header(struct qs_request *request)
 	return request->app_fd >= 0 && (msg.msg_flags & MSG_CTRUNC) == 0 ? 1 : -1;
 }
 
+/* Nothing of what it sent is kept. */
+static void refuse(struct qs_request *request)
+{
+	int *const fds[] = {&request->app_fd, &request->tcp.fd, &request->wait_fd};
+
+	qs_engine_refused(request->engine, "stream", request->pid);
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (*fds[i] >= 0)
+			qs_stranger_drop(*fds[i]);
+		*fds[i] = -1;
+	}
+	qs_stranger_empty(request->source.fd);
+	qs_request_end(request);
+}
+
 static bool is_all_there(const struct qs_request *request)
 {
 	int queued = 0;
@@ -80,8 +96,7 @@ static void request_event(struct qs_source *source, uint32_t events)
 		return;
 	if (got < 0 || !qs_header_is_connect(request->req, request->said) ||
 	    !qs_engine_may(engine, source->fd, request->req->token)) {
-		qs_engine_refused(engine, "stream", request->pid);
-		qs_request_end(request);
+		refuse(request);
 		return;
 	}
 	/* All of it must be in the queue before the app's end is touched: a smaller SO_SNDBUF would
@@ -131,8 +146,7 @@ static void make_room(struct qs_engine *engine)
 	TAILQ_FOREACH(request, &engine->requests, link)
 	{
 		if (request->stranger && request->said == 0) {
-			qs_engine_refused(engine, "stream", request->pid);
-			qs_request_end(request);
+			refuse(request);
 			return;
 		}
 	}
@@ -161,6 +175,7 @@ void qs_request_accept_stream(struct qs_source *source, uint32_t events)
 				free(request->req);
 			}
 			free(request);
+			qs_stranger_empty(fd);
 			close(fd);
 			continue;
 		}
@@ -178,8 +193,7 @@ void qs_request_sweep(struct qs_engine *engine)
 	for (request = TAILQ_FIRST(&engine->requests); request != NULL; request = next) {
 		next = TAILQ_NEXT(request, link);
 		if (request->rule == NULL && engine->now_ns - request->since_ns > HEADER_NS) {
-			qs_engine_refused(engine, "stream", request->pid);
-			qs_request_end(request);
+			refuse(request);
 		}
 	}
 }

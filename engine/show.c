@@ -14,6 +14,7 @@
 #include "listen.h"
 #include "log.h"
 #include "relay.h"
+#include "stranger.h"
 #include "stream.h"
 
 #include <errno.h>
@@ -335,6 +336,7 @@ void qs_show_accept(struct qs_source *source, uint32_t events)
 	else if (engine->n_viewers < CLIENTS_MAX)
 		viewer = calloc(1, sizeof(*viewer));
 	if (viewer == NULL) {
+		qs_stranger_empty(fd);
 		close(fd);
 		return;
 	}

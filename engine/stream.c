@@ -217,6 +217,9 @@ void qs_stream_closed(struct qs_stream *stream)
 		conn->idle_since_ns = conn->engine->now_ns;
 	qs_chunk_list_free(stream->engine, &stream->tx_head, &stream->tx_tail);
 	stream->tx_cursor = NULL;
+	/* An app that still writes learns that nobody reads it, while it may read the rest. */
+	if (stream->rx_fin && stream->rx_head != NULL && !stream->app_eof && stream->source.fd >= 0)
+		qs_stream_leave_rest(stream, EPIPE);
 	/* What the app has not got yet goes out in the flush phase, which also ends the object. */
 	qs_stream_push_later(stream);
 }

@@ -95,6 +95,8 @@ void qs_stream_push_later(struct qs_stream *stream);
 void qs_stream_received(struct qs_stream *stream, const uint8_t *data, size_t len, bool fin);
 /* The server refused it with QS_APP_MOVED: false if it can't be opened anew. Done later. */
 bool qs_stream_moved(struct qs_stream *stream);
+/* What an app that has long been connected may be told where `error` is that of the new connection. */
+int qs_stream_moved_errno(const struct qs_stream *stream, int error);
 /* Within qs_stream_acked: true if it keeps what was acknowledged. */
 bool qs_stream_keeps(struct qs_stream *stream, uint64_t acked);
 /* The first byte, or the end, has come from the server: nothing needs to be kept. */

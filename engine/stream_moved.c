@@ -108,6 +108,11 @@ static struct qs_conn *other_conn(const struct qs_conn *old, int *error)
 	return rv < 0 ? NULL : conn;
 }
 
+int qs_stream_moved_errno(const struct qs_stream *stream, int error)
+{
+	return error == ETIMEDOUT ? error : qs_errmap_stream(QS_APP_MOVED, stream->kept > 0);
+}
+
 /* A stream with an id is still on the connection that wants to be rid of it. */
 static void move(struct qs_stream *stream)
 {
@@ -123,7 +128,7 @@ static void move(struct qs_stream *stream)
 	conn = other_conn(old, &error);
 	if (conn == NULL) {
 		qs_stream_closed(stream);
-		qs_stream_fail(stream, error, QS_APP_RESET);
+		qs_stream_fail(stream, qs_stream_moved_errno(stream, error), QS_APP_RESET);
 		return;
 	}
 	qs_log("stream %lld of pid %d moves from connection %llu to %llu", (long long)stream->id,

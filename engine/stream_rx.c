@@ -227,6 +227,10 @@ void qs_stream_push(struct qs_stream *stream)
 				(struct iovec){c->data + c->start, c->end - c->start};
 			len += c->end - c->start;
 		}
+		if (stream->app_deaf && stream->app_gone) { /* it is not even there any more */
+			qs_stream_app_reset(stream, false);
+			return;
+		}
 		if (stream->app_deaf) {
 			rx_consume(stream, stream->rx_bytes);
 			break;
@@ -241,6 +245,9 @@ void qs_stream_push(struct qs_stream *stream)
 			return;
 		} else if (n < 0 && errno == EINTR) {
 			continue;
+		} else if (errno != EPIPE && errno != ECONNRESET) { /* no memory: nothing may be missing in the middle */
+			qs_stream_fail(stream, ECONNRESET, QS_APP_RESET);
+			return;
 		} else if (!app_is_deaf(stream)) {
 			qs_stream_app_reset(stream, false);
 			return;

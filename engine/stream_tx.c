@@ -6,6 +6,7 @@
 #include "hold.h"
 #include "listen.h"
 #include "log.h"
+#include "relay.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -216,6 +217,11 @@ void qs_stream_app_reset(struct qs_stream *stream, bool reset)
 			return;
 		}
 	}
+	/* TCP had sent it when the app wrote it. */
+	if (stream->relay != NULL && stream->source.fd >= 0 && !is_abortive(stream)) {
+		read_rest(stream, reset);
+		qs_relay_flush(stream->relay);
+	}
 	code = reset_code(stream);
 	qs_log("stream %lld of pid %d: its end is reset: %s, given %llu, accepted %d, %llu ms old",
 	       (long long)stream->id, stream->pid, code == QS_APP_MOVED ? "moved" : "ended",
@@ -261,6 +267,16 @@ static void app_ended(struct qs_stream *stream)
 		qs_stream_ready(stream);
 }
 
+/* After the app's FIN: did it close with something unread? The kernel says so once. */
+static bool left_unread(const struct qs_stream *stream)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	return getsockopt(stream->source.fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 &&
+	       error == ECONNRESET;
+}
+
 void qs_stream_pull(struct qs_stream *stream)
 {
 	struct qs_engine *engine = stream->engine;
@@ -292,8 +308,13 @@ void qs_stream_pull(struct qs_stream *stream)
 	}
 	/* EOF was read before the hang-up was seen (shutdown, then close): the app is gone only
 	 * now. */
-	if (stream->readable && stream->app_eof && stream->app_gone)
+	if (stream->readable && stream->app_eof && stream->app_gone && stream->source.fd >= 0) {
+		if (left_unread(stream)) {
+			qs_stream_app_reset(stream, true);
+			return;
+		}
 		app_ended(stream);
+	}
 	/* What waited for more, of which there was none. */
 	if (unsent(stream) > 0)
 		qs_stream_ready(stream);

@@ -337,6 +337,54 @@ static void stranger_is_refused(void **state)
 	goes_on();
 }
 
+/* A TCP socket whose last close() waits for half a minute, as its owner wished. */
+static int slow_to_close(void)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(addr);
+	struct linger linger = {1, 30};
+	static char octets[65536];
+	int to = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd;
+
+	assert_int_equal(bind(to, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(listen(to, 1), 0);
+	assert_int_equal(getsockname(to, (struct sockaddr *)&addr, &len), 0);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, len), 0);
+	while (send(fd, octets, sizeof(octets), MSG_DONTWAIT) > 0)
+		;
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	return fd; /* the other end is never accepted nor read */
+}
+
+/* The engine gets the last reference to it: with the message that it reads, and with those that stand behind. */
+static void what_strangers_send_holds_nobody_up(void **state)
+{
+	static const struct {
+		enum qs_channel channel;
+		int type;
+	} ways[] = {{QS_CHANNEL_CONTROL, SOCK_SEQPACKET}, {QS_CHANNEL_STREAM, SOCK_STREAM}};
+	uint64_t begin = kit_now_ms();
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		int fd = kit_channel(ways[i].channel, ways[i].type);
+
+		for (int k = 0; k < 3; k++) {
+			int slow = slow_to_close();
+			struct linger none = {0};
+
+			/* What was not taken is the test's own to close. */
+			if (kit_send_fds(fd, "x", (size_t)(k != 0 || i != 0), &slow, 1) < 0)
+				setsockopt(slow, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+			close(slow);
+		}
+		close(fd);
+	}
+	goes_on();
+	assert_true(kit_now_ms() - begin < 20000);
+}
+
 /* The process that called listen() ends while the engine is in the middle of something: the
  * listener goes, once. */
 static void listening_process_ends(void **state)
@@ -371,6 +419,7 @@ int main(void)
 		WITH_ENGINE(stream_without_rule),
 		WITH_ENGINE(silent_viewers),
 		WITH_ENGINE(stranger_is_refused),
+		WITH_ENGINE(what_strangers_send_holds_nobody_up),
 		WITH_ENGINE(listening_process_ends),
 		WITH_ENGINE(silent_clients),
 	};
