@@ -71,7 +71,7 @@ int ct_must(const char *call, long result, const char *file, int line)
 
 void ct_skip(const char *why)
 {
-	fprintf(stderr, "skipped: %s\n", why);
+	fprintf(stderr, "SKIP: %s\n", why);
 	exit(77);
 }
 
