@@ -3,6 +3,7 @@
 #include "state.h"
 
 #include "exit.h"
+#include "fork.h"
 #include "listen.h"
 #include "raw.h"
 #include "real.h"
@@ -201,6 +202,8 @@ __attribute__((constructor)) static void start(void)
 	int saved = errno;
 
 	qs_state_init();
+	if (qs_state.has_identity)
+		qs_fork_init();
 	if (qs_state.has_listen || qs_state.broken)
 		qs_listen_inherited();
 	errno = saved;
