@@ -104,11 +104,12 @@ def connect(port, how, argument=None, keep=None):
     if how == "timeout":
         s.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, argument * 1000))
     if how == "signal":
-        # Python tries again by itself after EINTR, but not when the handler raises.
+        # Python tries again by itself after EINTR, but not when the handler raises. One signal may come before we sleep.
         def interrupt(*_):
+            signal.setitimer(signal.ITIMER_REAL, 0)
             raise InterruptedError(errno.EINTR, "")
         signal.signal(signal.SIGALRM, interrupt)
-        signal.setitimer(signal.ITIMER_REAL, argument / 1000)
+        signal.setitimer(signal.ITIMER_REAL, argument / 1000, argument / 1000)
         try:
             s.connect(("127.0.0.1", port))
             error = 0
@@ -175,8 +176,8 @@ def normal_limit():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
 
 
-def accept():
-    select.select([listener], [], [], 10)
+def accept(seconds=10):
+    select.select([listener], [], [], seconds)
     try:
         fd, _ = listener._accept()
     except OSError as e:
