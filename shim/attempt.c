@@ -19,7 +19,7 @@
 /*
  * Theory (see control.h for the protocol). Everything up to dup3() uses raw system calls: no
  * cancellation point, so nothing leaks, and errno is set at the end. If anything fails before
- * dup3() the app's socket is as it was; in mode prefer it is then connected as without us, where
+ * dup3() the app's socket is as it was, and so is whatever has got its number meanwhile; in mode prefer it is then connected as without us, where
  * the cause is that there is no engine. The wait is the kernel's own: send() of the filler byte
  * sleeps, is interrupted and times out as a TCP connect does; in mode prefer recv() from a
  * socketpair does, since the app's own TCP socket may come back by it.
@@ -29,7 +29,7 @@
 #define CROWD_MS 2000
 #define CROWD_PAUSE_MS 2
 #define SNDBUF_FILLED 212992 /* without blocking a quarter of it is filled: the kernel's default */
-#define ORPHAN 1	    /* the engine died during the attempt, and may not have seen it */
+#define ORPHAN 1 /* the engine died during the attempt, and may not have seen it */
 
 static int fail(int error)
 {
@@ -141,7 +141,7 @@ static int make_socket(int fd, int flags, struct qs_connect_req *req, const int 
 		qs_sock_set_mark(fresh, req->v6 ? &mark_v6 : &mark_v4);
 		rc = qs_ask_connect(fresh, QS_CHANNEL_STREAM, true);
 		if (rc == 0) {
-			qs_option_copy(fd, fresh, false);
+			qs_option_copy_known(fd, fresh, flags, false);
 			rc = send_header(fresh, req, extra);
 		}
 		if (rc == 0)
@@ -192,9 +192,9 @@ static ssize_t receive_verdict(int verdict, struct msghdr *msg)
  * Mode prefer, blocking: waits for the verdict, and closes `verdict`. If TCP has won, the app's own
  * socket comes back and takes its old place. After a signal or SO_SNDTIMEO the attempt goes on
  * without us: once reading is shut down the engine can send no socket any more, so one that it has
- * sent before is still taken.
+ * sent before is still taken. `cookie` is that of the socket that stands in its place.
  */
-static int wait_for_verdict(int fd, int verdict, bool may_repeat)
+static int wait_for_verdict(int fd, uint64_t cookie, int verdict, bool may_repeat)
 {
 	union {
 		struct cmsghdr header;
@@ -231,8 +231,9 @@ static int wait_for_verdict(int fd, int verdict, bool may_repeat)
 	if (control.header.cmsg_len != CMSG_LEN(sizeof(int)))
 		return fail(ENOBUFS); /* no descriptor was free for it */
 	memcpy(&tcp, CMSG_DATA(&control.header), sizeof(tcp));
-	if (qs_sock_replace(fd, tcp) < 0)
-		return fail(ENOBUFS);
+	tcp = qs_sock_replace(fd, tcp, cookie);
+	if (tcp < 0)
+		return fail(-tcp);
 	errno = saved;
 	return 0;
 }
@@ -268,6 +269,7 @@ struct attempt {
 	socklen_t len;
 	bool prefer, may_repeat;
 	struct qs_connect_req *req;
+	uint64_t cookie; /* of the app's socket */
 	struct sockaddr_storage source; /* that the app bound, if it did */
 	socklen_t source_len;
 };
@@ -276,6 +278,7 @@ struct attempt {
 static int launch(const struct attempt *at)
 {
 	int fd = at->fd, verdict[2] = {-1, -1}, rc;
+	uint64_t ours = 0;
 	bool blocks = !(at->flags & O_NONBLOCK);
 
 	/* Without a pair (no descriptors) the engine relays where it would give the socket back. */
@@ -285,8 +288,10 @@ static int launch(const struct attempt *at)
 	rc = make_socket(fd, at->flags, at->req, (int[2]){at->prefer ? fd : -1, verdict[1]});
 	if (verdict[1] >= 0)
 		qs_sys_close(verdict[1]);
+	if (rc >= 0 && verdict[0] >= 0)
+		ours = qs_sock_cookie(rc);
 	if (rc >= 0)
-		rc = qs_sock_replace(fd, rc);
+		rc = qs_sock_replace(fd, rc, at->cookie);
 	if (rc < 0 && verdict[0] >= 0)
 		qs_sys_close(verdict[0]);
 	if (at->prefer && is_without_engine(rc)) /* what is wrong has been said */
@@ -296,7 +301,7 @@ static int launch(const struct attempt *at)
 	qs_pages_prepare();
 	if (!blocks)
 		return fail(EINPROGRESS);
-	return verdict[0] >= 0 ? wait_for_verdict(fd, verdict[0], at->may_repeat)
+	return verdict[0] >= 0 ? wait_for_verdict(fd, ours, verdict[0], at->may_repeat)
 			       : wait_for_end(fd, EINPROGRESS, at->may_repeat);
 }
 
@@ -305,12 +310,13 @@ static int launch(const struct attempt *at)
  * until its last descriptor was closed. What TCP would not tell the app is not told: a TCP socket
  * again, bound as it was, for another engine.
  */
-static bool start_over(const struct attempt *at)
+static bool start_over(struct attempt *at)
 {
 	struct qs_mark mark = {.v6 = at->req->v6};
 
 	if (qs_sock_renew(at->fd, &mark) < 0)
 		return false;
+	at->cookie = qs_sock_cookie(at->fd);
 	if (at->req->source.family)
 		qs_sys_bind(at->fd, &at->source, at->source_len);
 	return true;
@@ -331,6 +337,7 @@ int qs_attempt_start(int fd, const struct sockaddr *addr, socklen_t len,
 	if (at.flags < 0 || qs_sys_getsockname(fd, &at.source, &at.source_len) < 0 ||
 	    at.source.ss_family != target->addr.ss_family)
 		return qs_real.connect(fd, addr, len); /* will fail as it must */
+	at.cookie = qs_sock_cookie(fd);
 	req->v6 = at.source.ss_family == AF_INET6;
 	fill_request(fd, at.flags, req, target);
 	if (qs_addr_from_sockaddr(&req->source, (struct sockaddr *)&at.source, at.source_len) ==

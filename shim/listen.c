@@ -57,12 +57,12 @@ static int local_address(int fd, struct sockaddr_storage *out)
 	return qs_sys_getsockname(fd, out, &len);
 }
 
-static int replace(int fd, int flags, int listener)
+static int replace(int fd, int flags, int listener, uint64_t cookie)
 {
 	if (flags >= 0 && (flags & O_NONBLOCK))
 		qs_sys_fcntl(listener, F_SETFL, O_NONBLOCK);
-	qs_option_copy(fd, listener, true);
-	return qs_sock_replace(fd, listener);
+	qs_option_copy_known(fd, listener, flags, true);
+	return qs_sock_replace(fd, listener, cookie);
 }
 
 /* The rule that maps a TCP socket's own address; NULL = none. */
@@ -91,6 +91,8 @@ static int start(int fd, int backlog)
 	struct qs_control_req req = {.op = QS_OP_LISTEN, .backlog = backlog};
 	struct qs_control_reply reply = {0};
 	int flags = qs_sys_fcntl(fd, F_GETFL, 0); /* the engine makes the TCP socket non-blocking */
+	uint64_t cookie =
+		qs_sock_cookie(fd); /* another thread may close it while the engine reads keys */
 	int fds[3], rc;
 
 	qs_option_collect(fd, &req.options);
@@ -113,8 +115,8 @@ static int start(int fd, int backlog)
 	if (reply.error)
 		return fail(reply.error);
 	qs_pages_adopt(fds[1], fds[2]);
-	rc = replace(fd, flags, fds[0]);
-	return rc < 0 ? fail(EBADF) : 0;
+	rc = replace(fd, flags, fds[0], cookie);
+	return rc < 0 ? fail(rc == -ENOTSOCK ? ENOTSOCK : EBADF) : 0;
 }
 
 /*
@@ -169,7 +171,7 @@ static void inherit(int fd)
 		return;
 	fresh = qs_sys_socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fresh >= 0)
-		qs_sock_replace(fd, fresh);
+		qs_sock_replace(fd, fresh, 0);
 }
 
 void qs_listen_inherited(void)

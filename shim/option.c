@@ -225,9 +225,8 @@ static bool is_locked(int fd, int name)
 	       (locks & (name == SO_SNDBUF ? SOCK_SNDBUF_LOCK : SOCK_RCVBUF_LOCK));
 }
 
-static void copy_sigio(int from, int to)
+static void copy_sigio(int from, int to, int flags)
 {
-	int flags = qs_sys_fcntl(from, F_GETFL, 0);
 	int owner;
 
 	if (flags < 0 || !(flags & O_ASYNC))
@@ -240,7 +239,12 @@ static void copy_sigio(int from, int to)
 
 void qs_option_copy(int from, int to, bool sndbuf)
 {
-	copy_sigio(from, to);
+	qs_option_copy_known(from, to, qs_sys_fcntl(from, F_GETFL, 0), sndbuf);
+}
+
+void qs_option_copy_known(int from, int to, int flags, bool sndbuf)
+{
+	copy_sigio(from, to, flags);
 	if (!(atomic_load_explicit(&noted, memory_order_relaxed) >> N_STORED))
 		return;
 	for (unsigned i = 0; i < N_KEPT; i++) {

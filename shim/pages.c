@@ -206,8 +206,8 @@ static bool is_of_our_engine(int fd)
 	socklen_t len = sizeof(name), cookie_len = sizeof(theirs);
 	int here;
 
-	if (qs_sys_getpeername(fd, &name, &len) < 0 ||
-	    qs_control_address_id(&name, len, &id) < 0 || id != qs_state.identity.id)
+	if (qs_sys_getpeername(fd, &name, &len) < 0 || qs_control_address_id(&name, len, &id) < 0 ||
+	    id != qs_state.identity.id)
 		return false;
 	here = qs_sys_socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (here < 0)

@@ -15,6 +15,10 @@
 #define SO_MAX_PACING_RATE 47
 #endif
 
+#ifndef SO_COOKIE
+#define SO_COOKIE 57
+#endif
+
 #define CALL(name) SYS_##name, #name
 
 /*
@@ -55,6 +59,7 @@ static const struct qs_own_call asks[] = {
 	{CALL(uname), {0}, "names.c: the host's own name; uring.c: what a NOP can tell"},
 	{CALL(sendmsg), {3}, "ask.c, attempt.c: a request and its descriptors"},
 	{CALL(recvmsg), {3}, "ask.c: an answer"},
+	{CALL(getsockopt), {3, SOL_SOCKET, SO_COOKIE}, "sock.c: whether it is still the app's socket"},
 	{CALL(dup3), {3, 4, O_CLOEXEC}, "sock.c: in the place of the app's descriptor"},
 	{CALL(fcntl), {3, F_SETFL}, "option.c, listen.c: O_NONBLOCK, as it was"},
 	{CALL(close), {3}, "ask.c: the request's socket"},

@@ -13,6 +13,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#ifndef SO_COOKIE
+#define SO_COOKIE 57
+#endif
 #define NUMBERS 4096 /* descriptors that are remembered */
 
 static _Atomic uint64_t mapped[NUMBERS / 64];
@@ -123,16 +126,39 @@ bool qs_sock_is_bound(const struct qs_addr *addr)
 	       memcmp(addr->ip, none, addr->family == AF_INET ? 4 : sizeof(addr->ip)) != 0;
 }
 
-int qs_sock_replace(int fd, int fresh)
+uint64_t qs_sock_cookie(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	return qs_sys_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) < 0 ? 0 : cookie;
+}
+
+/* 0 if the descriptor is the socket that it was. */
+static int is_other(int fd, uint64_t cookie)
+{
+	uint64_t now = 0;
+	socklen_t len = sizeof(now);
+	int rc = qs_sys_getsockopt(fd, SOL_SOCKET, SO_COOKIE, &now, &len);
+
+	if (rc == -EBADF || rc == -ENOTSOCK)
+		return rc;
+	return rc == 0 && cookie && now != cookie ? -ECONNABORTED : 0;
+}
+
+/* Between the look at the cookie and dup3() nothing but these calls: what is left of the race is in quicshim(7). */
+int qs_sock_replace(int fd, int fresh, uint64_t cookie)
 {
 	struct qs_epoll_saved saved;
 	int flags = qs_sys_fcntl(fd, F_GETFD, 0);
-	int rc;
+	int rc = is_other(fd, cookie);
 
-	remember(fd);
-	qs_epoll_take(fd, &saved);
-	rc = qs_sys_dup3(fresh, fd, flags >= 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
-	qs_epoll_give(fd, &saved);
+	if (rc == 0) {
+		remember(fd);
+		qs_epoll_take(fd, &saved);
+		rc = qs_sys_dup3(fresh, fd, flags >= 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
+		qs_epoll_give(fd, &saved);
+	}
 	qs_sys_close(fresh);
 	return rc < 0 ? rc : 0;
 }
@@ -159,6 +185,7 @@ bool qs_sock_unconnect(int fd)
 
 int qs_sock_renew(int fd, const struct qs_mark *mark)
 {
+	uint64_t cookie = qs_sock_cookie(fd);
 	const struct qs_options *options = qs_pages_options(mark);
 	int flags = qs_sys_fcntl(fd, F_GETFL, 0);
 	int fresh = qs_sys_socket(mark->v6 ? AF_INET6 : AF_INET,
@@ -168,10 +195,10 @@ int qs_sock_renew(int fd, const struct qs_mark *mark)
 
 	if (fresh < 0)
 		return fresh;
-	qs_option_copy(fd, fresh, true);
+	qs_option_copy_known(fd, fresh, flags, true);
 	if (options) {
 		qs_option_spread(fresh, options, mark->v6);
 		bind_again(fresh, &options->bound, mark->v6);
 	}
-	return qs_sock_replace(fd, fresh);
+	return qs_sock_replace(fd, fresh, cookie);
 }

@@ -34,8 +34,15 @@ bool qs_sock_is_no_tcp(int error);
 /* True if an address from getsockname() says more than "any address, any port". */
 bool qs_sock_is_bound(const struct qs_addr *addr);
 
-/* Puts `fresh` over the app's `fd`, epoll registrations included, and closes `fresh`. 0 or -errno. */
-int qs_sock_replace(int fd, int fresh);
+/* Of the socket behind a descriptor, as long as the machine runs; 0 if the kernel does not tell. */
+uint64_t qs_sock_cookie(int fd);
+
+/*
+ * Puts `fresh` over the app's `fd`, epoll registrations included, and closes `fresh`. `cookie` is that of the socket
+ * which is to go: another thread may have closed it, and the number be somebody else's. Then nothing is replaced,
+ * and the errno is the one of that descriptor, or ECONNABORTED if it is another socket. 0 or -errno.
+ */
+int qs_sock_replace(int fd, int fresh, uint64_t cookie);
 /* Replaces a mapped descriptor by a new TCP socket of its family, bound as it was. 0 or -errno. */
 int qs_sock_renew(int fd, const struct qs_mark *mark);
 /* The same if connect() failed and said so: TCP then takes bind() and listen(). False if it is not so. */

@@ -12,7 +12,7 @@ import kit
 ID = os.urandom(8).hex()
 ENGINES = {"server": ID[:-1] + "1", "client": ID[:-1] + "2", "squatted": ID[:-1] + "3",
            "old": ID[:-1] + "4", "new": ID[:-1] + "5", "talk1": ID[:-1] + "6", "talk2": ID[:-1] + "7",
-           "many": ID[:-1] + "8", "twice": ID[:-1] + "9", "again": ID[:-1] + "a"}
+           "many": ID[:-1] + "8", "twice": ID[:-1] + "9", "again": ID[:-1] + "a", "reused": ID[:-1] + "b"}
 SERVER = """
 import socket, sys
 l = socket.socket(); l.bind(("127.0.0.1", 0)); l.listen(5)
@@ -199,7 +199,7 @@ def orphaned(policy):
     client.stdin.write("\n")
     client.stdin.flush()
     client.stdout.readline()
-    kit.check("orphaned: the second waits", kit.until(lambda: in_sendmsg(client.pid)))
+    kit.check("orphaned: the second waits", kit.until(lambda: is_in(client.pid, "46")))
     os.kill(pid, signal.SIGKILL)
     said = client.stdout.readline()
     kit.check("orphaned: another engine makes it", said == "one\n", said)
@@ -262,9 +262,62 @@ def killed_again(policy):
         kit.stop(child, signal.SIGKILL)
 
 
-def in_sendmsg(pid):
-    with open(f"/proc/{pid}/syscall") as f:
-        return f.read().split()[0] == "46"  # x86-64
+REUSED = """
+import os, socket, stat, sys, threading
+def bound():
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    return s
+def listen():
+    print(threading.get_native_id(), flush=True)
+    try:
+        late.listen(1)
+        print("listens", flush=True)
+    except OSError as e:
+        print("error", e.errno, flush=True)
+first = bound()
+first.listen(1)
+print("ready", flush=True)
+sys.stdin.readline()
+late = bound()
+thread = threading.Thread(target=listen)
+thread.start()
+sys.stdin.readline()
+os.close(late.fileno())
+print(os.open("/dev/null", os.O_RDWR) == late.fileno(), flush=True)
+thread.join()
+print(stat.S_ISCHR(os.fstat(late.detach()).st_mode), flush=True)
+"""
+
+
+def reused(policy):
+    """A descriptor is closed, and its number somebody else's, while another thread is in listen()."""
+    env = dict(os.environ, LD_PRELOAD=kit.SHIM, QUICSHIM_POLICY=policy,
+               QUICSHIM_ENGINE=f"{ENGINES['reused']}-{'0' * 31}1")
+    program = subprocess.Popen([kit.PYTHON, "-c", REUSED], env=env, text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    kit.children.append(program)
+    program.stdout.readline()
+    pid = engine_pid("reused")
+    os.kill(pid, signal.SIGSTOP)
+    program.stdin.write("\n")
+    program.stdin.flush()
+    thread = int(program.stdout.readline())
+    kit.check("reused: listen() waits for the engine", kit.until(lambda: is_in(thread, "47")))
+    program.stdin.write("\n")
+    program.stdin.flush()
+    kit.check("reused: the number is a file's", program.stdout.readline() == "True\n")
+    os.kill(pid, signal.SIGCONT)
+    said = program.stdout.readline().strip()
+    kit.check("reused: ENOTSOCK", said == "error 88", said)
+    kit.check("reused: and the file is where it was", program.stdout.readline() == "True\n")
+    program.wait()
+
+
+def is_in(thread, call):
+    """The number of a system call of x86-64."""
+    with open(f"/proc/{thread}/syscall") as f:
+        return f.read().split()[0] == call
 
 
 def main():
@@ -281,6 +334,7 @@ def main():
     restarted(policy)
     if os.uname().machine == "x86_64":
         orphaned(policy)
+        reused(policy)
     killed_again(policy)
     if os.geteuid() == 0:
         squatted(policy)
