@@ -107,7 +107,7 @@ static int exchange(int listener, int fd, int flags)
 
 	if (tcp < 0)
 		return tcp;
-	qs_option_copy(listener, tcp, true);
+	qs_option_inherit(listener, tcp, true);
 	if (flags & SOCK_NONBLOCK)
 		qs_sys_fcntl(tcp, F_SETFL, O_NONBLOCK);
 	qs_sys_dup3(tcp, fd, flags & SOCK_CLOEXEC ? O_CLOEXEC : 0);
@@ -154,7 +154,7 @@ static int adopt(int listener, const struct qs_mark *listener_mark, int fd, int 
 	mark.v6 = listener_mark->v6;
 	qs_sock_set_mark(fd, &mark);
 	qs_sys_setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &octets, sizeof(octets));
-	qs_option_copy(listener, fd, true);
+	qs_option_inherit(listener, fd, true);
 	tell(fd, &mark);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "option.h"
 
 #include "raw.h"
+#include "state.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -225,16 +226,28 @@ static bool is_locked(int fd, int name)
 	       (locks & (name == SO_SNDBUF ? SOCK_SNDBUF_LOCK : SOCK_RCVBUF_LOCK));
 }
 
+/*
+ * Who gets which signal, whether or not O_ASYNC is on yet; whether the socket blocks is not touched. Not under a filter of
+ * the program's (sandbox_calls.c).
+ */
 static void copy_sigio(int from, int to, int flags)
 {
-	int owner;
+	struct f_owner_ex owner;
+	int number;
 
+	if (atomic_load_explicit(&qs_state.filtered, memory_order_relaxed) ||
+	    atomic_load_explicit(&qs_state.sandboxed, memory_order_relaxed))
+		return;
+	number = qs_sys_fcntl(from, F_GETSIG, 0);
+	if (qs_sys_fcntl(from, F_GETOWN_EX, (long)&owner) == 0 && owner.pid)
+		qs_sys_fcntl(to, F_SETOWN_EX, (long)&owner);
+	if (number > 0)
+		qs_sys_fcntl(to, F_SETSIG, number);
 	if (flags < 0 || !(flags & O_ASYNC))
 		return;
-	owner = qs_sys_fcntl(from, F_GETOWN, 0);
-	qs_sys_fcntl(to, F_SETOWN, owner);
-	qs_sys_fcntl(to, F_SETSIG, qs_sys_fcntl(from, F_GETSIG, 0));
-	qs_sys_fcntl(to, F_SETFL, flags & (O_ASYNC | O_NONBLOCK));
+	flags = qs_sys_fcntl(to, F_GETFL, 0);
+	if (flags >= 0)
+		qs_sys_fcntl(to, F_SETFL, flags | O_ASYNC);
 }
 
 void qs_option_copy(int from, int to, bool sndbuf)
@@ -245,6 +258,11 @@ void qs_option_copy(int from, int to, bool sndbuf)
 void qs_option_copy_known(int from, int to, int flags, bool sndbuf)
 {
 	copy_sigio(from, to, flags);
+	qs_option_inherit(from, to, sndbuf);
+}
+
+void qs_option_inherit(int from, int to, bool sndbuf)
+{
 	if (!(atomic_load_explicit(&noted, memory_order_relaxed) >> N_STORED))
 		return;
 	for (unsigned i = 0; i < N_KEPT; i++) {

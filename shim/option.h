@@ -29,6 +29,8 @@ void qs_option_rare_write(struct qs_options *options, int level, int name, int v
 void qs_option_copy(int from, int to, bool sndbuf);
 /* The same where F_GETFL of `from` is known: a system call less. */
 void qs_option_copy_known(int from, int to, int flags, bool sndbuf);
+/* The same without SIGIO: what accept() gives has it from nobody. */
+void qs_option_inherit(int from, int to, bool sndbuf);
 /* Reads what AF_UNIX does not keep from a TCP socket, and sets such on one. */
 void qs_option_collect(int fd, struct qs_options *out);
 void qs_option_spread(int fd, const struct qs_options *options, bool v6);

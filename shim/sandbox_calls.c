@@ -23,7 +23,7 @@
 
 /*
  * Left out is what the app makes itself in that moment (exec, exit, bind before a listen of its own), and what is not
- * made any more once a filter is on (faccessat and getcpu: state.h, filtered).
+ * made any more once a filter is on (faccessat, getcpu, a socket's signals: state.h, filtered).
  */
 static const struct qs_own_call looks[] = {
 	{CALL(getsockopt), {3, SOL_SOCKET, SO_MAX_PACING_RATE}, "sock.c: whether it is mapped"},
