@@ -7,8 +7,13 @@ static void show(const char *what, int fd)
 	int flags = MUST(fcntl(fd, F_GETFL)), owner = fcntl(fd, F_GETOWN);
 
 	ct_note("%s: owner %s, signal %s, async %d, nonblock %d", what,
-		owner == getpid() ? "me" : owner == -getpgrp() ? "my group" : owner ? "other" : "none",
-		fcntl(fd, F_GETSIG) == SIGUSR1 ? "USR1" : fcntl(fd, F_GETSIG) ? "other" : "none",
+		owner == getpid()     ? "me"
+		: owner == -getpgrp() ? "my group"
+		: owner		      ? "other"
+				      : "none",
+		fcntl(fd, F_GETSIG) == SIGUSR1 ? "USR1"
+		: fcntl(fd, F_GETSIG)	       ? "other"
+					       : "none",
 		(flags & O_ASYNC) != 0, (flags & O_NONBLOCK) != 0);
 }
 
