@@ -52,13 +52,13 @@ def nobodys_pair():
 class App:
     """A mapped program with an engine of its own and a pipe each way."""
 
-    def __init__(self, rules, *args, user=None):
+    def __init__(self, rules, *args, user=None, **more):
         def become():
             if user is not None:
                 os.setgroups([])
                 os.setgid(user)
                 os.setuid(user)
-        env = kit.environment(rules, kit.new_engine())
+        env = {**kit.environment(rules, kit.new_engine()), **more}
         self.p = subprocess.Popen([kit.PYTHON, APP, *map(str, args)], env=env, text=True, bufsize=1,
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                   preexec_fn=become)
@@ -83,8 +83,8 @@ class App:
         return self.p.stderr.read().strip()
 
 
-def ask(rules, address, port):
-    app = App(rules, "ask", address, port)
+def ask(rules, address, port, **more):
+    app = App(rules, "ask", address, port, **more)
     answer = app.line()
     app.end()
     return answer
@@ -238,6 +238,14 @@ def test_clash():
     plain.close()
 
 
+def why(log):
+    """The lines of an engine's log that tell why a peer closed a connection; the log is gone then."""
+    with open(log) as f:
+        told = [line for line in f if "closed by the peer" in line]
+    os.unlink(log)
+    return told
+
+
 def test_decision():
     """Who gets a client is decided by protocol and name, whatever socket its datagrams reach."""
     subprocess.run([os.path.join(kit.ROOT, "tests/lib/pki.sh"), folder + "/names", "www.a.test", "x.b.test",
@@ -253,11 +261,13 @@ def test_decision():
         apps[tag] = App(rules, "serve", "127.0.0.1", kit.free_port(), tag)
         kit.check(f"{tag} listens beside the others", apps[tag].line() == "ready")
 
-    def client(alpn, name):
+    log = os.path.join(folder, "client.log")
+
+    def client(alpn, name, **more):
         path = policy(f"client-{alpn}-{name}", f"[defaults]\nmode = quic\nengine = {kit.PLACEMENT}\n"
                       f"ca = {folder}/names/ca.pem\n[connect 127.0.0.1 *]\nendpoint = :{port}\nalpn = {alpn}\n"
                       f"server-name = {name}\n")
-        return ask(path, "127.0.0.1", 1)
+        return ask(path, "127.0.0.1", 1, **more)
 
     wanted = {("smb", "localhost"): "smb", ("h3", "www.a.test"): "a", ("h3", "x.b.test"): "b",
               ("h3", "c.test"): "any", ("smtp", "c.test"): "smtp", ("imap", "c.test"): "ECONNREFUSED"}
@@ -269,6 +279,12 @@ def test_decision():
     kit.check("a name that nobody serves is refused",
               kit.until(lambda: client("h3", "c.test") == "ECONNREFUSED"))
     kit.check("the others stay", client("h3", "x.b.test") == "b")
+    # The program sees the same errno of both; its engine's log knows which of the alerts it was.
+    for (alpn, name), text in {("imap", "x.b.test"): "no application protocol in common",
+                               ("h3", "c.test"): "server name not recognized"}.items():
+        kit.check(f"{alpn} {name}: refused", client(alpn, name, QUICSHIM_LOG=log) == "ECONNREFUSED")
+        told = why(log)
+        kit.check(f"{alpn} {name}: {text}", len(told) == 1 and text in told[0], told)
     late = App(policy("server-late", others + f"[listen * *]\n{certs}{names['any']}"), "serve", "127.0.0.1",
                kit.free_port(), "late")
     kit.check("one that comes later", late.line() == "ready")
