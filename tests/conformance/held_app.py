@@ -6,7 +6,8 @@ held_app.py serve PORT TAG     listens and says "ready"; then each command says 
     taste       reads one octet of each
     foreign N   a child without LD_PRELOAD takes so many, reads one octet of each, and ends
     close       closes the listener
-    drop        closes the connections
+    drop        closes the connections, with what they have not read
+    finish      reads a request of each and closes it
     serve       from now on answers each request with TAG
     count       says how many it has answered
 held_app.py ask PORT
@@ -63,6 +64,10 @@ def serve(port, tag):
             foreign(listener, argument[0])
         elif command == "close":
             listener.close()
+        elif command == "finish":
+            while taken:
+                with taken.pop() as s:
+                    s.recv(64)
         elif command == "drop":
             while taken:
                 taken.pop().close()
