@@ -138,6 +138,9 @@ int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, str
 	rv = qs_udp_route((struct sockaddr *)&remote,
 			  key->source.family ? (struct sockaddr *)&source : NULL, &options, &local,
 			  &mtu);
+	/* What a route says that prohibits it, or throws it away. EACCES stands for a certificate from here on. */
+	if (rv == -EACCES || rv == -EINVAL)
+		rv = -EHOSTUNREACH;
 	if (rv == 0)
 		rv = qs_endpoint_client(engine, key->peer.family, &key->source, key->mark,
 					key->device, ports_of(key->rule), &endpoint);

@@ -163,6 +163,45 @@ def udp_is_refused():
     client.end()
 
 
+def forbidden(way, port, on):
+    """UDP to the port is answered or thrown away; TCP goes on."""
+    if way in RULES:
+        # The table of local addresses is looked at first, unless it is moved.
+        for words in (("add", "pref", "100", "lookup", "local"), ("del", "pref", "0", "lookup", "local"),
+                      ("add", "pref", "10", "ipproto", "udp", "dport", str(port), way)) if on else (
+                      ("del", "pref", "10"), ("add", "pref", "0", "lookup", "local"), ("del", "pref", "100")):
+            subprocess.run(["ip", "rule", *words], check=True)
+        return
+    subprocess.run(["nft", "add table inet f; add chain inet f o { type filter hook %s priority 0 ; }; "
+                    "add rule inet f o udp dport %d reject with icmp type admin-prohibited" % (way, port)
+                    if on else "flush ruleset"], check=True)
+
+
+# A hook of the packet filter, which rejects it, or what a rule for routes says.
+RULES = ("unreachable", "prohibit", "blackhole")
+WAYS = {"input": "unreachable", "output": "unreachable", "unreachable": "unreachable", "prohibit": "unreachable",
+        "blackhole": "unreachable"}
+
+
+def udp_is_forbidden():
+    """An answer of the path, or of this host's own routes: TCP long before the head start is over."""
+    for way, reason in WAYS.items():
+        if way not in RULES and not HAS_NFT:
+            print(f"SKIP part: nft is missing: nothing rejects UDP on {way}")
+            continue
+        server, port = plain_server()
+        forbidden(way, port, True)
+        for how, wanted in (("block", {"native": True}), ("nonblock", {"first": "EINPROGRESS", "events": ["OUT"],
+                                                                      "error": 0, "again": 0})):
+            client = App(policy("head-start = 20s"))
+            got = client.do("connect", port, how)
+            kit.check(f"{way}: {how}: TCP, one event", same(got, **wanted) and got["ms"] < 15000, got)
+            kit.check(f"{way}: {how}: the verdict", client.reasons() == [reason], client.verdicts())
+            client.end()
+        forbidden(way, port, False)
+        server.end()
+
+
 def nobody_is_there():
     port = kit.free_port()
     client = App(policy("head-start = 20s"))
@@ -344,6 +383,7 @@ def without_an_engine():
 
 udp_is_filtered()
 udp_is_refused()
+udp_is_forbidden()
 nobody_is_there()
 no_common_protocol()
 bad_certificates()
