@@ -49,6 +49,20 @@ static bool find_addresses(int fd, const struct qs_mark *mark, struct qs_addr *l
 	return true;
 }
 
+/* What the app bound before a connect() that goes on or has failed. */
+static bool find_bound(const struct qs_mark *mark, struct qs_addr *local)
+{
+	const struct qs_options *options =
+		mark->state == QS_MARK_CONNECTING || mark->state == QS_MARK_FAILED
+			? qs_pages_options(mark)
+			: NULL;
+
+	if (!options || !qs_sock_is_bound(&options->bound))
+		return false;
+	*local = options->bound;
+	return true;
+}
+
 /* TCP knows no peer any more after a reset, or when both sides have closed. */
 static bool is_over(const struct qs_mark *mark)
 {
@@ -110,7 +124,7 @@ QS_EXPORT int getsockname(int fd, struct sockaddr *addr, socklen_t *addr_len)
 		struct qs_addr none = {.family = (uint16_t)family};
 
 		len = 0;
-		if (find_addresses(fd, &mark, &local, &peer))
+		if (find_bound(&mark, &local) || find_addresses(fd, &mark, &local, &peer))
 			len = qs_addr_to_sockaddr(&local, family, &real);
 		if (!len)
 			len = qs_addr_to_sockaddr(&none, family, &real);

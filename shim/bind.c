@@ -24,7 +24,7 @@ static bool may_be_free_soon(int fd, const struct sockaddr *addr, socklen_t len)
 	return qs_rule_maps(rule);
 }
 
-QS_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
+static int bind_it(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	struct qs_control_req req = {.op = QS_OP_PROBE};
 	struct qs_control_reply reply;
@@ -40,5 +40,15 @@ QS_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 	rc = qs_real.bind(fd, addr, len);
 	if (rc == 0)
 		errno = saved;
+	return rc;
+}
+
+QS_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	int rc = bind_it(fd, addr, len);
+	struct qs_addr bound;
+
+	if (rc == 0 && qs_watching() && qs_addr_from_sockaddr(&bound, addr, len) == 0)
+		qs_sock_note_bind(fd, bound.port == 0);
 	return rc;
 }

@@ -4,6 +4,7 @@
 #include "connect.h"
 
 #include "attempt.h"
+#include "listen.h"
 #include "pages.h"
 #include "raw.h"
 #include "real.h"
@@ -124,16 +125,21 @@ int qs_connect_take_error(int fd, struct qs_mark *mark, uint8_t told)
 	return error;
 }
 
-/* connect(AF_UNSPEC): TCP resets the connection, and the socket is unconnected. */
+/* connect(AF_UNSPEC): TCP resets the connection, and the socket is unconnected; a listener keeps its address. */
 static int disconnect(int fd, const struct qs_mark *mark)
 {
 	struct qs_options *options = qs_pages_options(mark);
+	int rc = -ENOENT;
 
 	if (options && mark->state == QS_MARK_OPEN) {
 		options->linger_s = 0;
 		__atomic_store_n(&options->linger_on, 1, __ATOMIC_RELEASE);
 	}
-	return qs_sock_renew(fd, mark) < 0 ? fail(ENOBUFS) : 0;
+	if (mark->state == QS_MARK_LISTENER)
+		rc = qs_listen_rebind(fd, mark);
+	if (rc == -ENOENT)
+		rc = qs_sock_renew(fd, mark);
+	return rc < 0 && rc != -EADDRINUSE ? fail(ENOBUFS) : 0;
 }
 
 /* A mapped descriptor again, or no TCP at all. */

@@ -8,6 +8,7 @@
 
 #include <limits.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
 
@@ -42,6 +43,23 @@ static int ioctl_maybe_mapped(int fd, unsigned long request, void *arg)
 	return rc;
 }
 
+/* About interfaces, addresses and the like, which AF_UNIX partly doesn't know: any socket of the family may ask. */
+static int ioctl_of_family(int fd, unsigned long request, void *arg)
+{
+	int saved = errno, rc = qs_real.ioctl(fd, request, arg), sock;
+	struct qs_mark mark;
+
+	if (rc >= 0 || errno != ENOTTY || !qs_may_swap() || !qs_sock_mark(fd, &mark))
+		return rc;
+	sock = qs_sys_socket(mark.v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (sock < 0)
+		return rc;
+	errno = saved;
+	rc = qs_real.ioctl(sock, request, arg);
+	qs_sys_close(sock);
+	return rc;
+}
+
 QS_EXPORT int ioctl(int fd, unsigned long request, ...)
 {
 	va_list args;
@@ -53,5 +71,7 @@ QS_EXPORT int ioctl(int fd, unsigned long request, ...)
 	if (qs_may_look() &&
 	    (request == SIOCOUTQ || request == SIOCATMARK || request == SIOCOUTQNSD))
 		return ioctl_maybe_mapped(fd, request, arg);
+	if (_IOC_TYPE(request) == SOCK_IOC_TYPE && qs_may_look())
+		return ioctl_of_family(fd, request, arg);
 	return qs_real.ioctl(fd, request, arg);
 }

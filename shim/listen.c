@@ -119,6 +119,32 @@ static int start(int fd, int backlog)
 	return rc < 0 ? fail(rc == -ENOTSOCK ? ENOTSOCK : EBADF) : 0;
 }
 
+int qs_listen_rebind(int fd, const struct qs_mark *mark)
+{
+	struct qs_control_req req = {.op = QS_OP_PROBE};
+	struct qs_control_reply reply;
+	struct sockaddr_storage local;
+	struct qs_slot_view slot;
+	socklen_t len;
+	int rc;
+
+	if (!qs_pages_slot(mark, &slot))
+		return -ENOENT;
+	len = qs_addr_to_sockaddr(&slot.local, mark->v6 ? AF_INET6 : AF_INET, &local);
+	rc = qs_sock_renew(fd, mark);
+	if (rc < 0)
+		return rc;
+	qs_ask(&req, -1, &reply, NULL, 0, false);
+	/* The engine gives the port back when it has seen that the old listener is gone. */
+	for (unsigned i = 0; i < REBIND_TRIES; i++) {
+		rc = qs_sys_bind(fd, &local, len);
+		if (rc != -EADDRINUSE)
+			break;
+		qs_sys_pause_ms(REBIND_PAUSE_MS);
+	}
+	return rc < 0 ? -EADDRINUSE : 0;
+}
+
 /*
  * A mapped listener again: only the backlog changes; but after shutdown(), where TCP listens anew
  * and AF_UNIX can't, it is a TCP socket on the same address first.
@@ -127,32 +153,16 @@ static int listen_again(int fd, int backlog)
 {
 	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
 	struct timespec now = {0};
-	struct qs_slot_view slot;
-	struct sockaddr_storage local;
-	struct qs_control_req req = {.op = QS_OP_PROBE};
-	struct qs_control_reply reply;
 	struct qs_mark mark;
-	socklen_t len;
 	int rc;
 
 	if (!qs_active() || !qs_sock_mark(fd, &mark) || mark.state != QS_MARK_LISTENER ||
-	    qs_raw6(SYS_ppoll, (long)&p, 1, (long)&now, 0, 8, 0) <= 0 || !(p.revents & POLLRDHUP) ||
-	    !qs_pages_slot(&mark, &slot))
+	    qs_raw6(SYS_ppoll, (long)&p, 1, (long)&now, 0, 8, 0) <= 0 || !(p.revents & POLLRDHUP))
 		return qs_real.listen(fd, backlog);
-	len = qs_addr_to_sockaddr(&slot.local, mark.v6 ? AF_INET6 : AF_INET, &local);
-	rc = qs_sock_renew(fd, &mark);
-	qs_ask(&req, -1, &reply, NULL, 0, false);
-	/* The engine gives the port back when it has seen that the old listener is gone. */
-	for (unsigned i = 0; i < REBIND_TRIES && rc == 0; i++) {
-		rc = qs_sys_bind(fd, &local, len);
-		if (rc == 0)
-			return start(fd, backlog);
-		if (rc != -EADDRINUSE)
-			break;
-		qs_sys_pause_ms(REBIND_PAUSE_MS);
-		rc = 0;
-	}
-	return fail(EADDRINUSE);
+	rc = qs_listen_rebind(fd, &mark);
+	if (rc == -ENOENT)
+		return qs_real.listen(fd, backlog);
+	return rc < 0 ? fail(EADDRINUSE) : start(fd, backlog);
 }
 
 /*

@@ -9,6 +9,7 @@
 #include "state.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -38,6 +39,26 @@ static void remember(int fd)
 	if (fd >= 0 && fd < NUMBERS && !qs_sock_was_mapped(fd))
 		atomic_fetch_or_explicit(&mapped[fd / 64], UINT64_C(1) << fd % 64,
 					 memory_order_relaxed);
+}
+
+static _Atomic uint64_t chosen_port[NUMBERS / 64];
+
+void qs_sock_note_bind(int fd, bool chosen)
+{
+	uint64_t bit = UINT64_C(1) << (fd & 63);
+
+	if (fd < 0 || fd >= NUMBERS)
+		return;
+	if (chosen)
+		atomic_fetch_or_explicit(&chosen_port[fd / 64], bit, memory_order_relaxed);
+	else
+		atomic_fetch_and_explicit(&chosen_port[fd / 64], ~bit, memory_order_relaxed);
+}
+
+static bool has_chosen_port(int fd)
+{
+	return fd >= 0 && fd < NUMBERS &&
+	       (atomic_load_explicit(&chosen_port[fd / 64], memory_order_relaxed) >> fd % 64 & 1);
 }
 
 /* Ports of AF_INET6 listeners from which io_uring accepts: a bit each. */
@@ -163,16 +184,29 @@ int qs_sock_replace(int fd, int fresh, uint64_t cookie)
 	return rc < 0 ? rc : 0;
 }
 
-/* TCP keeps the address that the app bound when a connection fails or is dissolved. */
-static void bind_again(int fd, const struct qs_addr *bound, bool v6)
+/* TCP keeps the address that the app bound when a connection fails or is dissolved, and the port if the app named it. */
+static void bind_again(int fd, struct qs_addr bound, bool v6, bool chosen)
 {
+	int without_port = 0, on = 1;
 	struct sockaddr_storage addr;
 	socklen_t len = 0;
 
-	if (bound->family)
-		len = qs_addr_to_sockaddr(bound, v6 ? AF_INET6 : AF_INET, &addr);
-	if (len > 0)
-		qs_sys_bind(fd, &addr, len);
+	if (chosen)
+		bound.port = 0;
+	if (qs_sock_is_bound(&bound))
+		len = qs_addr_to_sockaddr(&bound, v6 ? AF_INET6 : AF_INET, &addr);
+	if (len == 0)
+		return;
+	if (chosen) {
+		socklen_t size = sizeof(without_port);
+
+		qs_sys_getsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &without_port, &size);
+		qs_sys_setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	}
+	qs_sys_bind(fd, &addr, len);
+	if (chosen)
+		qs_sys_setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &without_port,
+				  sizeof(without_port));
 }
 
 bool qs_sock_unconnect(int fd)
@@ -198,7 +232,7 @@ int qs_sock_renew(int fd, const struct qs_mark *mark)
 	qs_option_copy_known(fd, fresh, flags, true);
 	if (options) {
 		qs_option_spread(fresh, options, mark->v6);
-		bind_again(fresh, &options->bound, mark->v6);
+		bind_again(fresh, options->bound, mark->v6, has_chosen_port(fd));
 	}
 	return qs_sock_replace(fd, fresh, cookie);
 }

@@ -34,6 +34,9 @@ bool qs_sock_is_no_tcp(int error);
 /* True if an address from getsockname() says more than "any address, any port". */
 bool qs_sock_is_bound(const struct qs_addr *addr);
 
+/* bind() succeeded, and the kernel chose the port: TCP gives such a one up with the connection. A hint, as above. */
+void qs_sock_note_bind(int fd, bool chosen);
+
 /* Of the socket behind a descriptor, as long as the machine runs; 0 if the kernel does not tell. */
 uint64_t qs_sock_cookie(int fd);
 

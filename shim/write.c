@@ -111,6 +111,7 @@ QS_EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
 QS_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
 			 const struct sockaddr *addr, socklen_t addr_len)
 {
+	int saved = errno;
 	ssize_t sent;
 
 	if (!prepare(fd, &flags, addr, addr_len))
@@ -121,6 +122,7 @@ QS_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
 	if (sent < 0 && errno == EISCONN && addr && is_mapped(fd)) {
 		addr = NULL;
 		addr_len = 0;
+		errno = saved;
 		sent = qs_real.sendto(fd, buf, len, flags | MSG_NOSIGNAL, NULL, 0);
 	}
 	sent = qs_end_write(fd, sent);
@@ -132,6 +134,7 @@ QS_EXPORT ssize_t sendto(int fd, const void *buf, size_t len, int flags,
 QS_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	struct msghdr copy;
+	int saved = errno;
 	ssize_t sent;
 
 	if (!msg || !prepare(fd, &flags, msg->msg_name, msg->msg_namelen))
@@ -147,6 +150,7 @@ QS_EXPORT ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
 	if (sent < 0 && errno == EISCONN && copy.msg_name && is_mapped(fd)) {
 		copy.msg_name = NULL;
 		copy.msg_namelen = 0;
+		errno = saved;
 		sent = qs_real.sendmsg(fd, &copy, flags | MSG_NOSIGNAL);
 	}
 	sent = qs_end_write(fd, sent);
