@@ -169,7 +169,8 @@ static void own_limits(void)
 	}
 }
 
-/* One line of /proc/self/maps: a shared mapping that is not ours goes. */
+/* One line of /proc/self/maps: a shared mapping that is not ours goes. That of the steering program's table is known by
+ * its name: were it the host's, it could stay. */
 static void drop_mapping(const char *line, void *const ours[3])
 {
 	char *at;
@@ -179,7 +180,7 @@ static void drop_mapping(const char *line, void *const ours[3])
 		return;
 	end = strtoul(at + 1, &at, 16);
 	/* " rwxs" */
-	if (strnlen(at, 5) < 5 || at[4] != 's' || end <= start)
+	if (strnlen(at, 5) < 5 || at[4] != 's' || end <= start || strstr(at, ":bpf-map") != NULL)
 		return;
 	for (int i = 0; i < 3; i++) {
 		unsigned long address = (unsigned long)ours[i];
