@@ -129,7 +129,7 @@ int qs_connect_take_error(int fd, struct qs_mark *mark, uint8_t told)
 static int disconnect(int fd, const struct qs_mark *mark)
 {
 	struct qs_options *options = qs_pages_options(mark);
-	int rc = -ENOENT;
+	int rc = -ENOENT, no_offset = -1;
 
 	if (options && mark->state == QS_MARK_OPEN) {
 		options->linger_s = 0;
@@ -139,7 +139,11 @@ static int disconnect(int fd, const struct qs_mark *mark)
 		rc = qs_listen_rebind(fd, mark);
 	if (rc == -ENOENT)
 		rc = qs_sock_renew(fd, mark);
-	return rc < 0 && rc != -EADDRINUSE ? fail(ENOBUFS) : 0;
+	if (rc < 0 && rc != -EADDRINUSE)
+		return fail(ENOBUFS);
+	if (qs_may_swap())
+		qs_sys_setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &no_offset, sizeof(no_offset));
+	return 0;
 }
 
 /* A mapped descriptor again, or no TCP at all. */

@@ -14,7 +14,7 @@
 
 /*
  * Theory. A mapped connect must cost few system calls, and a socket has dozens of options. So the
- * process remembers which options it has ever set on any socket (a bit each, in `noted`), and only
+ * process remembers which options it has ever set on any socket (a bit each, in `noted`; a few others by name), and only
  * those are read from the socket that is replaced. Options set before an exec, on a socket that is
  * connected after it, are the one case this does not see.
  */
@@ -39,6 +39,15 @@ static const struct option kept[] = {
 	{SOL_SOCKET, SO_BINDTODEVICE, 16, true},
 	{SOL_SOCKET, SO_RCVLOWAT, sizeof(int), true},
 	{SOL_SOCKET, SO_KEEPALIVE, sizeof(int), true},
+	{SOL_SOCKET, SO_BROADCAST, sizeof(int), true},
+	{SOL_SOCKET, SO_DONTROUTE, sizeof(int), true},
+	{SOL_SOCKET, SO_DEBUG, sizeof(int), true},
+	{SOL_SOCKET, SO_BUSY_POLL, sizeof(int), true},
+	{SOL_SOCKET, SO_TIMESTAMP, sizeof(int), true},
+	{SOL_SOCKET, SO_TIMESTAMPNS, sizeof(int), true},
+	{SOL_SOCKET, SO_PEEK_OFF, sizeof(int), true},
+	{SOL_SOCKET, SO_SELECT_ERR_QUEUE, sizeof(int), true},
+	{SOL_SOCKET, SO_LOCK_FILTER, sizeof(int), true},
 };
 #ifndef SO_BUF_LOCK
 #define SO_BUF_LOCK 72
@@ -84,6 +93,14 @@ static const struct option stored[N_STORED] = {
 _Static_assert(BIT_CONGESTION < 64, "one word of bits");
 
 static _Atomic uint64_t noted;
+
+/*
+ * Any other option of TCP, IP or IPv6 that was ever set: RARE_SET, the level and the name, an octet each. The first so
+ * many; 0 = none. Those of multicast are for other sockets.
+ */
+#define N_RARE_NOTED 16
+#define RARE_SET 0x10000u
+static _Atomic uint32_t rare_noted[N_RARE_NOTED];
 
 static bool is_noted(unsigned bit)
 {
@@ -168,6 +185,48 @@ void qs_option_rare_write(struct qs_options *options, int level, int name, int v
 		__atomic_store_n(&options->n_rare, (uint8_t)(i + 1), __ATOMIC_RELEASE);
 }
 
+static bool is_multicast(int level, int name)
+{
+	return (level == IPPROTO_IP && name >= IP_MULTICAST_IF && name <= IP_MULTICAST_ALL) ||
+	       (level == IPPROTO_IPV6 && ((name >= IPV6_MULTICAST_IF && name <= IPV6_LEAVE_GROUP) ||
+					  (name >= MCAST_JOIN_GROUP && name <= MCAST_MSFILTER)));
+}
+
+static void note_rare(int level, int name)
+{
+	uint32_t pair = RARE_SET | (uint32_t)level << 8 | (uint32_t)name;
+
+	if ((level != IPPROTO_TCP && level != IPPROTO_IP && level != IPPROTO_IPV6) || name < 0 ||
+	    name > UINT8_MAX || is_multicast(level, name))
+		return;
+	for (unsigned i = 0; i < N_RARE_NOTED; i++) {
+		uint32_t found = atomic_load_explicit(&rare_noted[i], memory_order_relaxed);
+
+		if (!found && atomic_compare_exchange_strong(&rare_noted[i], &found, pair))
+			return;
+		if (found == pair)
+			return;
+	}
+}
+
+/* What is 0 is taken for never set: sockets of other kinds are noted too, and there are few places. */
+static void collect_rare(int fd, struct qs_options *out)
+{
+	for (unsigned i = 0; i < N_RARE_NOTED; i++) {
+		uint32_t pair = atomic_load_explicit(&rare_noted[i], memory_order_relaxed);
+		int level = (int)(pair >> 8 & 0xff), name = (int)(pair & 0xff), value = 0;
+		socklen_t len = sizeof(value);
+
+		if (!pair)
+			return;
+		if (qs_sys_getsockopt(fd, level, name, &value, &len) < 0 || len != sizeof(value) ||
+		    !value)
+			continue;
+		qs_option_rare_write(out, level, name, value);
+		qs_option_count_ignored(out);
+	}
+}
+
 void qs_option_note(int level, int name)
 {
 	uint64_t bits = 0;
@@ -181,6 +240,10 @@ void qs_option_note(int level, int name)
 				bits |= UINT64_C(1) << BIT_KEPT(i);
 	if (level == IPPROTO_TCP && name == TCP_CONGESTION)
 		bits |= UINT64_C(1) << BIT_CONGESTION;
+	if (!bits) {
+		note_rare(level, name);
+		return;
+	}
 	if ((atomic_load_explicit(&noted, memory_order_relaxed) & bits) != bits)
 		atomic_fetch_or_explicit(&noted, bits, memory_order_relaxed);
 }
@@ -282,6 +345,10 @@ void qs_option_inherit(int from, int to, bool sndbuf)
 		memset(&value, 0, sizeof(value));
 		if (qs_sys_getsockopt(from, SOL_SOCKET, kept[i].name, &value, &len) < 0)
 			continue;
+		/* Either of them, cleared, clears the other. */
+		if ((kept[i].name == SO_TIMESTAMP || kept[i].name == SO_TIMESTAMPNS) &&
+		    !value.number)
+			continue;
 		if (kept[i].name == SO_RCVBUF || kept[i].name == SO_SNDBUF)
 			value.number /= 2;
 		qs_sys_setsockopt(to, SOL_SOCKET, kept[i].name, &value, len);
@@ -293,6 +360,7 @@ void qs_option_collect(int fd, struct qs_options *out)
 	struct linger linger = {0};
 	socklen_t len;
 
+	collect_rare(fd, out);
 	if (!atomic_load_explicit(&noted, memory_order_relaxed))
 		return;
 	for (int i = 0; i < N_STORED; i++) {
@@ -326,6 +394,14 @@ void qs_option_spread(int fd, const struct qs_options *options, bool v6)
 
 		if ((stored[i].level != IPPROTO_IPV6 || v6) && qs_option_read(options, i, &value))
 			qs_sys_setsockopt(fd, stored[i].level, stored[i].name, &value,
+					  sizeof(value));
+	}
+	for (unsigned i = 0; i < options->n_rare && i < N_RARE; i++) {
+		int value = options->rare[i].value;
+
+		if (options->rare[i].level != SOL_SOCKET &&
+		    (options->rare[i].level != IPPROTO_IPV6 || v6))
+			qs_sys_setsockopt(fd, options->rare[i].level, options->rare[i].name, &value,
 					  sizeof(value));
 	}
 	if (options->congestion[0])

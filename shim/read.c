@@ -116,6 +116,15 @@ static ssize_t peek_on(int fd, const struct msghdr *msg, size_t len, int flags, 
 	return got;
 }
 
+/* SO_PEEK_OFF: each look goes on where the last one ended. */
+static bool has_offset(int fd)
+{
+	int offset = -1;
+	socklen_t len = sizeof(offset);
+
+	return qs_sys_getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, &len) == 0 && offset >= 0;
+}
+
 static ssize_t peek_all(int fd, const struct msghdr *msg, size_t len, int flags)
 {
 	int64_t deadline = deadline_ms(fd);
@@ -123,7 +132,7 @@ static ssize_t peek_all(int fd, const struct msghdr *msg, size_t len, int flags)
 	ssize_t got = qs_real.recvmsg(fd, &copy, flags & ~MSG_WAITALL);
 
 	if (got <= 0 || (size_t)got >= len || (flags & MSG_DONTWAIT) || !qs_may_swap() ||
-	    (qs_sys_fcntl(fd, F_GETFL, 0) & O_NONBLOCK))
+	    (qs_sys_fcntl(fd, F_GETFL, 0) & O_NONBLOCK) || has_offset(fd))
 		return got;
 	return peek_on(fd, msg, len, flags, got, deadline);
 }

@@ -47,7 +47,7 @@ log = f"{folder}/server.log"
 kit.start([kit.PYTHON, kit.HERE + "/app.py", "serve", str(port)], kit.environment(policy, kit.new_engine()), log)
 kit.check("the server listens", kit.until(lambda: "ready" in open(log).read()))
 for names, n in ((("TCP_NODELAY", "SO_KEEPALIVE", "TCP_USER_TIMEOUT"), 0), (("TCP_CORK", "TCP_QUICKACK", "TCP_KEEPIDLE"), 6),
-                 (("TCP_CONGESTION",), 2), (("TCP_LINGER2", "TCP_NODELAY"), 2)):
+                 (("TCP_CONGESTION",), 2), (("TCP_NOTSENT_LOWAT",), 2), (("TCP_LINGER2", "TCP_NODELAY"), 2)):
     got = counted(*names)
     kit.check(f"{', '.join(names)}: {n}", got == ("set\n", [n]), got)
 kit.finish()
