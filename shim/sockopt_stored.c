@@ -17,10 +17,15 @@
  * errno. The oracle is a TCP socket made for the occasion: the option is set on it, read from it,
  * and what comes back is kept. The few that programs set on every connection are judged here,
  * without a socket. An option of enum qs_option goes to the option slot; any other has no effect,
- * is counted, and is one of the few that are kept to be read back.
+ * is counted, and is one of the few that are kept to be read back. Where there is no descriptor for an
+ * oracle, which TCP needs none of, an option that we know is taken as it is, and its default is the usual one.
  */
 
 #define MAXSEG_UNKNOWN 1448
+
+#ifndef TCP_INQ
+#define TCP_INQ 36
+#endif
 
 static int fail(int error)
 {
@@ -31,6 +36,64 @@ static int fail(int error)
 static int result(int rc)
 {
 	return (int)qs_result(rc);
+}
+
+/* What a fresh TCP socket says where nobody has changed the system's defaults. */
+static const struct {
+	int level, name, value;
+} defaults[] = {
+	{SOL_SOCKET, SO_REUSEPORT, 0},
+	{SOL_SOCKET, SO_PASSCRED, 0},
+	{SOL_SOCKET, SO_PASSSEC, 0},
+	{IPPROTO_TCP, TCP_NODELAY, 0},
+	{IPPROTO_TCP, TCP_MAXSEG, 536},
+	{IPPROTO_TCP, TCP_CORK, 0},
+	{IPPROTO_TCP, TCP_KEEPIDLE, 7200},
+	{IPPROTO_TCP, TCP_KEEPINTVL, 75},
+	{IPPROTO_TCP, TCP_KEEPCNT, 9},
+	{IPPROTO_TCP, TCP_SYNCNT, 6},
+	{IPPROTO_TCP, TCP_LINGER2, 60},
+	{IPPROTO_TCP, TCP_DEFER_ACCEPT, 0},
+	{IPPROTO_TCP, TCP_WINDOW_CLAMP, 0},
+	{IPPROTO_TCP, TCP_QUICKACK, 1},
+	{IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 0},
+	{IPPROTO_TCP, TCP_USER_TIMEOUT, 0},
+	{IPPROTO_TCP, TCP_FASTOPEN, 0},
+	{IPPROTO_TCP, TCP_NOTSENT_LOWAT, 0},
+	{IPPROTO_TCP, TCP_SAVE_SYN, 0},
+	{IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 0},
+	{IPPROTO_TCP, TCP_INQ, 0},
+	{IPPROTO_IP, IP_TOS, 0},
+	{IPPROTO_IP, IP_TTL, 64},
+	{IPPROTO_IP, IP_PKTINFO, 0},
+	{IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT},
+	{IPPROTO_IP, IP_RECVERR, 0},
+	{IPPROTO_IP, IP_RECVTTL, 0},
+	{IPPROTO_IP, IP_RECVTOS, 0},
+	{IPPROTO_IP, IP_FREEBIND, 0},
+	{IPPROTO_IP, IP_TRANSPARENT, 0},
+	{IPPROTO_IP, IP_MINTTL, 0},
+	{IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0},
+	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, 64},
+	{IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT},
+	{IPPROTO_IPV6, IPV6_V6ONLY, 0},
+	{IPPROTO_IPV6, IPV6_TCLASS, 0},
+};
+
+/* The usual value of an option that we know, for a socket of this family. */
+static const int *find_default(const struct qs_mark *mark, int level, int name)
+{
+	if (level == IPPROTO_IPV6 && !mark->v6)
+		return NULL;
+	for (unsigned i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
+		if (defaults[i].level == level && defaults[i].name == name)
+			return &defaults[i].value;
+	return NULL;
+}
+
+static bool is_out_of_descriptors(int error)
+{
+	return error == -EMFILE || error == -ENFILE;
 }
 
 static int oracle(const struct qs_mark *mark)
@@ -55,13 +118,25 @@ void qs_sockopt_ignore(const struct qs_mark *mark)
 		qs_option_count_ignored(options);
 }
 
+static int give_usual(const struct qs_mark *mark, int level, int name, void *value, socklen_t *len)
+{
+	const int *usual = find_default(mark, level, name);
+
+	if (usual)
+		return qs_sockopt_give(usual, sizeof(*usual), value, len);
+	return fail(level == IPPROTO_TCP || level == IPPROTO_IP || level == SOL_SOCKET || mark->v6
+			    ? ENOPROTOOPT
+			    : EOPNOTSUPP);
+}
+
 int qs_sockopt_default_get(const struct qs_mark *mark, int level, int name, void *value,
 			   socklen_t *len)
 {
 	int sock = oracle(mark), rc;
 
 	if (sock < 0)
-		return fail(ENOPROTOOPT);
+		return is_out_of_descriptors(sock) ? give_usual(mark, level, name, value, len)
+						   : fail(ENOPROTOOPT);
 	rc = qs_sys_getsockopt(sock, level, name, value, len);
 	qs_sys_close(sock);
 	return result(rc);
@@ -167,6 +242,28 @@ static void copy_priority(int from, int to)
 		qs_sys_setsockopt(to, SOL_SOCKET, SO_PRIORITY, &priority, len);
 }
 
+/* Nobody is there to judge: keeps it as it is. */
+static int take_unjudged(const struct qs_mark *mark, int option, int level, int name,
+			 const void *value, socklen_t len)
+{
+	struct qs_options *options = qs_pages_options(mark);
+	int number;
+
+	if (!find_default(mark, level, name))
+		return fail(ENOPROTOOPT);
+	if (len < sizeof(number))
+		return fail(EINVAL);
+	memcpy(&number, value, sizeof(number));
+	if (option >= 0) {
+		qs_sockopt_store(mark, option, number);
+		return 0;
+	}
+	if (options)
+		qs_option_rare_write(options, level, name, number);
+	qs_sockopt_ignore(mark);
+	return 0;
+}
+
 /* Lets a TCP socket judge, and keeps what it makes of the value. */
 static int ask_oracle(int fd, const struct qs_mark *mark, int option, int level, int name,
 		      const void *value, socklen_t len)
@@ -177,7 +274,9 @@ static int ask_oracle(int fd, const struct qs_mark *mark, int option, int level,
 	int sock = oracle(mark), number = 0, rc;
 
 	if (sock < 0)
-		return fail(ENOPROTOOPT);
+		return is_out_of_descriptors(sock)
+			       ? take_unjudged(mark, option, level, name, value, len)
+			       : fail(ENOPROTOOPT);
 	rc = qs_sys_setsockopt(sock, level, name, value, len);
 	if (rc == 0 && option >= 0 &&
 	    qs_sys_getsockopt(sock, level, name, &number, &number_len) == 0) {
