@@ -117,6 +117,14 @@ static unsigned ports_of(const struct qs_rule *rule)
 					       : PORTS_MAX;
 }
 
+static bool lacks_scope(const struct sockaddr_storage *to)
+{
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)to;
+
+	return to->ss_family == AF_INET6 && in6->sin6_scope_id == 0 &&
+	       IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr);
+}
+
 int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, struct qs_conn **out,
 		    char *text)
 {
@@ -138,8 +146,9 @@ int qs_conn_connect(struct qs_engine *engine, const struct qs_conn_key *key, str
 	rv = qs_udp_route((struct sockaddr *)&remote,
 			  key->source.family ? (struct sockaddr *)&source : NULL, &options, &local,
 			  &mtu);
-	/* What a route says that prohibits it, or throws it away. EACCES stands for a certificate from here on. */
-	if (rv == -EACCES || rv == -EINVAL)
+	/* What a route says that prohibits it, or throws it away (EINVAL, as of an address that wants a scope). EACCES
+	 * stands for a certificate from here on. */
+	if (rv == -EACCES || (rv == -EINVAL && !lacks_scope(&remote)))
 		rv = -EHOSTUNREACH;
 	if (rv == 0)
 		rv = qs_endpoint_client(engine, key->peer.family, &key->source, key->mark,
