@@ -3,6 +3,7 @@
  * hand. */
 #include "engine.h"
 #include "log.h"
+#include "rlimit.h"
 #include "trap.h"
 
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -107,6 +107,7 @@ int main(void)
 	struct qs_identity identity;
 	int rv;
 
+	qs_rlimit_own();
 	if (text == NULL || qs_identity_parse(text, &identity) < 0 || clean_descriptors() < 0)
 		return 2;
 	setsid();

@@ -33,6 +33,7 @@
 
 #include "drain.h"
 #include "log.h"
+#include "rlimit.h"
 #include "unseen.h"
 
 #include <errno.h>
@@ -46,7 +47,6 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -154,21 +154,6 @@ static void own_signals(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The host's soft limits were made for the host. */
-static void own_limits(void)
-{
-	static const int which[] = {RLIMIT_CPU,	   RLIMIT_DATA, RLIMIT_AS,
-				    RLIMIT_NOFILE, RLIMIT_RSS,	RLIMIT_STACK};
-	struct rlimit limit;
-
-	for (size_t i = 0; i < sizeof(which) / sizeof(which[0]); i++) {
-		if (getrlimit(which[i], &limit) < 0)
-			continue;
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(which[i], &limit);
-	}
-}
-
 /* One line of /proc/self/maps: a shared mapping that is not ours goes. That of the steering program's table is known by
  * its name: were it the host's, it could stay. */
 static void drop_mapping(const char *line, void *const ours[3])
@@ -249,7 +234,7 @@ _Noreturn static void go_alone(struct qs_engine *engine)
 		_exit(0);
 	setsid();
 	prctl(PR_SET_NAME, "quicshim");
-	own_limits();
+	qs_rlimit_own();
 	if (chdir("/") < 0) {
 		/* Where we are may be unmounted later: no more than a nuisance. */
 	}

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -88,6 +89,7 @@ static const struct qs_own_call spawns[] = {
 	{CALL(setsid), {0}, "spawn.c: a session of its own"},
 	{CALL(chdir), {0}, "spawn.c: no folder is held"},
 	{CALL(close_range), {3, ~0u}, "spawn.c: none of the app's descriptors"},
+	{CALL(prlimit64), {0, RLIMIT_NOFILE}, "spawn.c: its limits are its own"},
 	{CALL(rt_sigaction), {1}, "spawn.c: none of its handlers"},
 	{CALL(rt_sigprocmask), {0}, "spawn.c: no signal in between"},
 	{CALL(prctl),

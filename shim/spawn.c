@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -38,12 +39,13 @@ int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
  * suspended thread of the app. A middle child that ends is collected by its number, with __WALL.
  *
  * After a fork in a process whose engine is a thread the engine's library is in a state that nobody
- * knows: such a child never starts that thread again, it starts a helper.
+ * knows: such a child never starts that thread again, it starts a helper. So does a program whose limits leave a
+ * thread no room: RLIMIT_NOFILE below the ten descriptors that it begins with, or RLIMIT_FSIZE below its pages.
  */
 
 #define STACK_BYTES (128 * 1024)
 #define HELPER_ENV_MAX 12
-#define FIRST_FREE_FD 10
+#define FIRST_FREE_FD (QS_HELPER_CONTROL_FD + 1)
 
 static char directory[4096]; /* of libquicshim.so, with the last slash; "" = unknown */
 static char log_path[4096];
@@ -97,6 +99,21 @@ void qs_spawn_init(void)
 		absolute(log_path, log);
 }
 
+/* What the loader and the sockets need: the rest is the helper's own business (engine/rlimit.c). */
+static void raise_limits(void)
+{
+	static const int which[] = {RLIMIT_NOFILE, RLIMIT_AS, RLIMIT_DATA};
+
+	for (unsigned i = 0; i < sizeof(which) / sizeof(which[0]); i++) {
+		struct rlimit64 limit;
+
+		if (qs_raw(SYS_prlimit64, 0, which[i], NULL, &limit) < 0)
+			continue;
+		limit.rlim_cur = limit.rlim_max;
+		qs_raw(SYS_prlimit64, 0, which[i], &limit, NULL);
+	}
+}
+
 /* In the helper: the two sockets become 3 and 4, everything else is closed. */
 static void arrange_descriptors(const struct plan *plan)
 {
@@ -134,6 +151,7 @@ NEVER_LEFT static int run_helper(void *arg)
 	struct plan *plan = arg;
 
 	qs_raw(SYS_setsid, 0, 0, 0, 0);
+	raise_limits();
 	arrange_descriptors(plan);
 	qs_raw(SYS_chdir, "/", 0, 0, 0);
 	reset_signals();
@@ -253,6 +271,14 @@ static int start_process(void)
 	return rc;
 }
 
+/* What the limits of this process, which a thread shares, leave no room for: a helper has its own. */
+static bool is_want(int error)
+{
+	return error == EINVAL || error == EMFILE || error == EFBIG || error == ENOMEM ||
+	       error == EAGAIN;
+}
+
+/* -ELIBACC if it must be a helper. */
 static int start_thread(int stream_fd, int control_fd)
 {
 	static qs_leave_fn *leave;
@@ -282,6 +308,8 @@ static int start_thread(int stream_fd, int control_fd)
 	}
 	memcpy(&entry, &symbol, sizeof(symbol));
 	rc = entry(&start);
+	if (is_want(-rc))
+		return -ELIBACC;
 	if (rc < 0) {
 		snprintf(path, 64, "error %d", -rc);
 		qs_complain("can't start the engine's thread: %1", path, "");

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What an app sees when its engine is killed, and when somebody else has taken its engine's name."""
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -12,7 +13,8 @@ import kit
 ID = os.urandom(8).hex()
 ENGINES = {"server": ID[:-1] + "1", "client": ID[:-1] + "2", "squatted": ID[:-1] + "3",
            "old": ID[:-1] + "4", "new": ID[:-1] + "5", "talk1": ID[:-1] + "6", "talk2": ID[:-1] + "7",
-           "many": ID[:-1] + "8", "twice": ID[:-1] + "9", "again": ID[:-1] + "a", "reused": ID[:-1] + "b"}
+           "many": ID[:-1] + "8", "twice": ID[:-1] + "9", "again": ID[:-1] + "a", "reused": ID[:-1] + "b",
+           "limited": ID[:-1] + "c"}
 SERVER = """
 import socket, sys
 l = socket.socket(); l.bind(("127.0.0.1", 0)); l.listen(5)
@@ -314,6 +316,38 @@ def reused(policy):
     program.wait()
 
 
+LIMITED = """
+import resource, socket
+l = socket.socket(); l.bind(("127.0.0.1", 0)); l.listen(5)
+c = socket.create_connection(l.getsockname()); s = l.accept()[0]
+c.sendall(b"x" * 100)
+print(len(s.recv(100)), resource.getrlimit(resource.RLIMIT_NOFILE)[0], flush=True)
+c.recv(1)
+"""
+SOFT = {"Max cpu time": (resource.RLIMIT_CPU, 60), "Max address space": (resource.RLIMIT_AS, 1 << 31),
+        "Max data size": (resource.RLIMIT_DATA, 1 << 30), "Max locked memory": (resource.RLIMIT_MEMLOCK, 16384),
+        "Max file size": (resource.RLIMIT_FSIZE, 1 << 20), "Max open files": (resource.RLIMIT_NOFILE, 64)}
+
+
+def limited(policy):
+    """The engine is not bound by the soft limits that the program has, and those stay."""
+    def lower():
+        for which, soft in SOFT.values():
+            resource.setrlimit(which, (soft, resource.getrlimit(which)[1]))
+    env = dict(os.environ, LD_PRELOAD=kit.SHIM, QUICSHIM_POLICY=policy,
+               QUICSHIM_ENGINE=f"{ENGINES['limited']}-{'0' * 31}1")
+    program = subprocess.Popen([kit.PYTHON, "-c", LIMITED], env=env, text=True, stdout=subprocess.PIPE,
+                               preexec_fn=lower)
+    kit.children.append(program)
+    said = program.stdout.readline().strip()
+    kit.check("limited: the program talks, and keeps its own", said == "100 64", said)
+    with open(f"/proc/{engine_pid('limited')}/limits") as f:
+        rows = {line[:26].strip(): line[26:].split()[:2] for line in f}
+    kept = [name for name in SOFT if rows[name][0] != rows[name][1]]
+    kit.check("limited: the engine has what the hard limits allow", not kept, kept)
+    kit.stop(program, signal.SIGKILL)
+
+
 def is_in(thread, call):
     """The number of a system call of x86-64."""
     with open(f"/proc/{thread}/syscall") as f:
@@ -335,6 +369,7 @@ def main():
     if os.uname().machine == "x86_64":
         orphaned(policy)
         reused(policy)
+    limited(policy)
     killed_again(policy)
     if os.geteuid() == 0:
         squatted(policy)
