@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #ifdef __SANITIZE_THREAD__
@@ -44,6 +45,7 @@ int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
  */
 
 #define STACK_BYTES (128 * 1024)
+#define LOADER_STACK_BYTES (512 * 1024)
 #define HELPER_ENV_MAX 12
 #define FIRST_FREE_FD (QS_HELPER_CONTROL_FD + 1)
 
@@ -200,10 +202,6 @@ static int run_plan(struct plan *plan)
 {
 	int reaper = 0, middle;
 
-	plan->stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-	if (plan->stack == MAP_FAILED)
-		return -ENOMEM;
 	qs_raw(SYS_prctl, PR_GET_CHILD_SUBREAPER, &reaper, 0, 0);
 	if (reaper)
 		qs_raw(SYS_prctl, PR_SET_CHILD_SUBREAPER, 0, 0, 0);
@@ -215,7 +213,6 @@ static int run_plan(struct plan *plan)
 			;
 	if (reaper)
 		qs_raw(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0);
-	munmap(plan->stack, STACK_BYTES);
 	return -plan->error;
 }
 
@@ -229,45 +226,73 @@ static char *pass_on(const char *name)
 	return NULL;
 }
 
-static int start_process(void)
+/* At the lower end of the stack that is mapped for the helper: the app's own may be of 16 KiB, or a signal's. */
+struct texts {
+	char identity[sizeof(QS_ENGINE_ENV "=") + QS_IDENTITY_TEXT];
+	char policy[sizeof("QUICSHIM_POLICY=") + sizeof(qs_state.policy_path)];
+	char log[sizeof("QUICSHIM_LOG=") + sizeof(log_path)];
+	char program[sizeof(directory) + 32], name[sizeof("quicshim-engine")];
+	char starter[64];
+	char *argv[2], *envp[HELPER_ENV_MAX];
+};
+_Static_assert(sizeof(struct texts) < STACK_BYTES / 4, "the helper needs a stack too");
+
+static void write_texts(struct texts *texts)
 {
 	static const char *const passed[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
 					     "LSAN_OPTIONS"};
-	char identity[sizeof(QS_ENGINE_ENV "=") + QS_IDENTITY_TEXT] = QS_ENGINE_ENV "=";
-	char policy[sizeof("QUICSHIM_POLICY=") + sizeof(qs_state.policy_path)] = "QUICSHIM_POLICY=";
-	char log[sizeof("QUICSHIM_LOG=") + sizeof(log_path)] = "QUICSHIM_LOG=";
-	char program[sizeof(directory) + 32], name[] = "quicshim-engine";
-	char starter[64];
-	char *argv[] = {name, NULL}, *envp[HELPER_ENV_MAX], text[64];
-	unsigned n = 0;
-	struct plan plan = {.program = program, .argv = argv, .envp = envp};
+	char **env = texts->envp;
+
+	strcpy(texts->identity, QS_ENGINE_ENV "=");
+	qs_identity_format(texts->identity + strlen(texts->identity), &qs_state.identity);
+	*env++ = texts->identity;
+	snprintf(texts->starter, sizeof(texts->starter), QS_STARTER_ENV "=%d,%d",
+		 (int)qs_raw(SYS_getpid, 0, 0, 0, 0), qs_state.origin);
+	*env++ = texts->starter;
+	strcat(strcpy(texts->policy, "QUICSHIM_POLICY="), qs_state.policy_path);
+	if (qs_state.policy_path[0])
+		*env++ = texts->policy;
+	strcat(strcpy(texts->log, "QUICSHIM_LOG="), log_path);
+	if (log_path[0])
+		*env++ = texts->log;
+	for (unsigned i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
+		if ((*env = pass_on(passed[i])))
+			env++;
+	*env = NULL;
+	strcat(strcpy(texts->program, directory), "quicshim/quicshim-engine");
+	texts->argv[0] = strcpy(texts->name, "quicshim-engine");
+	texts->argv[1] = NULL;
+}
+
+static int start_process(void)
+{
+	struct plan plan = {0};
+	union {
+		void *data;
+		char *stack;
+		struct texts *texts;
+	} at;
+	char text[32];
 	int rc;
 
-	qs_identity_format(identity + strlen(identity), &qs_state.identity);
-	envp[n++] = identity;
-	snprintf(starter, sizeof(starter), QS_STARTER_ENV "=%d,%d",
-		 (int)qs_raw(SYS_getpid, 0, 0, 0, 0), qs_state.origin);
-	envp[n++] = starter;
-	strcat(policy, qs_state.policy_path);
-	if (qs_state.policy_path[0])
-		envp[n++] = policy;
-	strcat(log, log_path);
-	if (log_path[0])
-		envp[n++] = log;
-	for (unsigned i = 0; i < sizeof(passed) / sizeof(passed[0]); i++)
-		if ((envp[n] = pass_on(passed[i])))
-			n++;
-	envp[n] = NULL;
-	strcpy(program, directory);
-	strcat(program, "quicshim/quicshim-engine");
+	at.data = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (at.data == MAP_FAILED)
+		return -ENOMEM;
+	write_texts(at.texts);
+	plan.stack = at.stack;
+	plan.program = at.texts->program;
+	plan.argv = at.texts->argv;
+	plan.envp = at.texts->envp;
 	rc = run_plan(&plan);
 	if (rc < 0 && rc != -EADDRINUSE) {
 		snprintf(text, sizeof(text), "error %d", -rc);
-		qs_complain("can't start %1: %2", program,
+		qs_complain("can't start %1: %2", plan.program,
 			    rc == -ENOENT   ? "no such program"
 			    : rc == -EACCES ? "permission denied"
 					    : text);
 	}
+	munmap(at.data, STACK_BYTES);
 	return rc;
 }
 
@@ -320,6 +345,48 @@ static int start_thread(int stream_fd, int control_fd)
 	return rc;
 }
 
+/*
+ * The loader and the engine's libraries need more stack than the app's thread may have. Another thread would not do:
+ * the app may be in a constructor, with the loader's lock.
+ */
+static struct on_stack {
+	ucontext_t here, there;
+	int stream_fd, control_fd, rc;
+} * on_stack; /* there is one start of a thread in this memory, ever */
+
+NEVER_LEFT static void run_on_stack(void)
+{
+	on_stack->rc = start_thread(on_stack->stream_fd, on_stack->control_fd);
+}
+
+static int start_thread_on_stack(int stream_fd, int control_fd)
+{
+	union {
+		void *data;
+		char *stack;
+		struct on_stack *on_stack;
+	} at;
+	int rc = -ELIBACC;
+
+	at.data = mmap(NULL, LOADER_STACK_BYTES, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	if (at.data == MAP_FAILED)
+		return rc;
+	on_stack = at.on_stack;
+	on_stack->stream_fd = stream_fd;
+	on_stack->control_fd = control_fd;
+	if (getcontext(&on_stack->there) == 0) {
+		on_stack->there.uc_stack.ss_sp = at.stack + sizeof(*on_stack);
+		on_stack->there.uc_stack.ss_size = LOADER_STACK_BYTES - sizeof(*on_stack);
+		on_stack->there.uc_link = &on_stack->here;
+		makecontext(&on_stack->there, run_on_stack, 0);
+		swapcontext(&on_stack->here, &on_stack->there);
+		rc = on_stack->rc;
+	}
+	munmap(at.data, LOADER_STACK_BYTES);
+	return rc;
+}
+
 static int start_listening_thread(void)
 {
 	static atomic_bool thread_was_here; /* in this memory, be it this process or an ancestor */
@@ -331,7 +398,7 @@ static int start_listening_thread(void)
 	if (rc >= 0 && atomic_exchange(&thread_was_here, true))
 		rc = -ELIBACC;
 	if (rc >= 0)
-		rc = start_thread(stream_fd, control_fd);
+		rc = start_thread_on_stack(stream_fd, control_fd);
 	if (stream_fd >= 0)
 		qs_sys_close(stream_fd);
 	if (control_fd >= 0)
