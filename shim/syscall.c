@@ -11,6 +11,7 @@
 #include "state.h"
 #include "uring.h"
 
+#include <linux/seccomp.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 
@@ -167,7 +168,9 @@ __attribute__((used)) long qs_syscall_dispatch(long nr, long a, long b, long c, 
 		if (a == 0 || a == 1)
 			qs_sandbox_prepare();
 		rc = qs_syscall_real(nr, a, b, c, d, e, f);
-		if (rc == 0 && (a == 0 || a == 1))
+		/* With a listener a descriptor comes back; else more than 0 says that TSYNC failed. */
+		if ((rc == 0 || (rc > 0 && a == 1 && (b & SECCOMP_FILTER_FLAG_NEW_LISTENER))) &&
+		    (a == 0 || a == 1))
 			qs_sandbox_note(a == 1 ? DATA(c) : NULL);
 		return rc;
 	default:
