@@ -19,7 +19,7 @@
 /*
  * Theory (see control.h for the protocol). Everything up to dup3() uses raw system calls: no
  * cancellation point, so nothing leaks, and errno is set at the end. If anything fails before
- * dup3() the app's socket is as it was, and so is whatever has got its number meanwhile; in mode prefer it is then connected as without us, where
+ * dup3() (the pages included: without them a reset could not be told from an end) the app's socket is as it was, and so is whatever has got its number meanwhile; in mode prefer it is then connected as without us, where
  * the cause is that there is no engine. The wait is the kernel's own: send() of the filler byte
  * sleeps, is interrupted and times out as a TCP connect does; in mode prefer recv() from a
  * socketpair does, since the app's own TCP socket may come back by it.
@@ -140,6 +140,8 @@ static int make_socket(int fd, int flags, struct qs_connect_req *req, const int 
 			return fresh;
 		qs_sock_set_mark(fresh, req->v6 ? &mark_v6 : &mark_v4);
 		rc = qs_ask_connect(fresh, QS_CHANNEL_STREAM, true);
+		if (rc == 0)
+			rc = qs_pages_prepare(); /* the engine has not been asked for anything yet */
 		if (rc == 0) {
 			qs_option_copy_known(fd, fresh, flags, false);
 			rc = send_header(fresh, req, extra);
@@ -238,11 +240,12 @@ static int wait_for_verdict(int fd, uint64_t cookie, int verdict, bool may_repea
 	return 0;
 }
 
-/* There is no engine, and none can be had. */
+/* There is no engine, and none can be had; or no room for what is needed of it. */
 static bool is_without_engine(int rc)
 {
 	return rc == -ECONNREFUSED || rc == -EPIPE || rc == -ECONNRESET || rc == -EPERM ||
-	       rc == -EAFNOSUPPORT || rc == -ENOSYS;
+	       rc == -EAFNOSUPPORT || rc == -ENOSYS || rc == -ENOMEM || rc == -EMFILE ||
+	       rc == -ENFILE;
 }
 
 static int give_up(int rc)
@@ -298,7 +301,6 @@ static int launch(const struct attempt *at)
 		return qs_real.connect(fd, at->addr, at->len);
 	if (rc < 0)
 		return give_up(rc);
-	qs_pages_prepare();
 	if (!blocks)
 		return fail(EINPROGRESS);
 	return verdict[0] >= 0 ? wait_for_verdict(fd, ours, verdict[0], at->may_repeat)

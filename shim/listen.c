@@ -114,7 +114,11 @@ static int start(int fd, int backlog)
 		qs_complain("listen: %1", reply.text, "");
 	if (reply.error)
 		return fail(reply.error);
-	qs_pages_adopt(fds[1], fds[2]);
+	if (qs_pages_adopt(fds[1], fds[2]) < 0) {
+		qs_sys_close(fds[0]);
+		qs_sys_fcntl(fd, F_SETFL, flags);
+		return fail(ENOBUFS);
+	}
 	rc = replace(fd, flags, fds[0], cookie);
 	return rc < 0 ? fail(rc == -ENOTSOCK ? ENOTSOCK : EBADF) : 0;
 }

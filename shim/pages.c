@@ -34,6 +34,15 @@ struct mapping {
 	_Atomic uint64_t inode;
 };
 
+/* The same while it is made. */
+struct pair {
+	union {
+		const struct qs_page *in;
+		void *out;
+	} status;
+	struct qs_options *options;
+};
+
 static struct mapping table[PAGES_MAX];
 static atomic_uint n_mapped; /* ever; the index is modulo PAGES_MAX */
 static _Atomic uint64_t last_fetch_ns;
@@ -63,41 +72,78 @@ static bool is_known(uint64_t inode)
 	return false;
 }
 
-void qs_pages_adopt(int status_fd, int options_fd)
+/* Both pages, or none. `at` is where they were before, or all NULL. */
+static int map_both(struct pair *at, int status_fd, int options_fd)
+{
+	struct pair got = {.status.out = map(at->status.out, status_fd, QS_PAGE_BYTES, PROT_READ)};
+
+	if (got.status.out)
+		got.options =
+			map(at->options, options_fd, QS_OPTION_PAGE_BYTES, PROT_READ | PROT_WRITE);
+	if (!got.options) {
+		if (got.status.out && !at->status.out)
+			qs_raw(SYS_munmap, got.status.out, QS_PAGE_BYTES, 0, 0);
+		return -ENOMEM;
+	}
+	*at = got;
+	return 0;
+}
+
+static void unmap_both(const struct pair *pair)
+{
+	qs_raw(SYS_munmap, pair->status.out, QS_PAGE_BYTES, 0, 0);
+	qs_raw(SYS_munmap, pair->options, QS_OPTION_PAGE_BYTES, 0, 0);
+}
+
+/* The oldest entry's mapping gives way to the new one, at its place. */
+static int publish(struct pair *fresh, uint64_t inode, int status_fd, int options_fd)
+{
+	struct mapping *entry = &table[atomic_fetch_add(&n_mapped, 1) % PAGES_MAX];
+	struct pair old = {.status.in = entry->status, .options = entry->options};
+
+	if (old.status.in) {
+		int rc = map_both(&old, status_fd, options_fd);
+
+		unmap_both(fresh);
+		if (rc < 0)
+			return rc;
+		*fresh = old;
+	}
+	atomic_store_explicit(&entry->options, fresh->options, memory_order_release);
+	atomic_store_explicit(&entry->status, fresh->status.in, memory_order_release);
+	atomic_store_explicit(&entry->inode, inode, memory_order_release);
+	return 0;
+}
+
+int qs_pages_adopt(int status_fd, int options_fd)
 {
 	struct stat status_st, options_st;
-	union {
-		const struct qs_page *in;
-		void *out;
-	} old;
-	struct mapping *entry;
-	const struct qs_page *status;
-	struct qs_options *options;
-	int engine = atomic_load_explicit(&qs_ask_engine, memory_order_relaxed);
+	struct pair fresh = {0};
+	int engine = atomic_load_explicit(&qs_ask_engine, memory_order_relaxed), rc = -EPROTO;
 
 	if (fstat(status_fd, &status_st) < 0 || fstat(options_fd, &options_st) < 0 ||
 	    status_st.st_size < (off_t)QS_PAGE_BYTES ||
 	    options_st.st_size < (off_t)QS_OPTION_PAGE_BYTES)
 		goto out;
-	if (is_known(status_st.st_ino)) {
-		atomic_store_explicit(&mapped_of, engine, memory_order_relaxed);
+	rc = 0;
+	if (is_known(status_st.st_ino))
+		goto out;
+	rc = map_both(&fresh, status_fd, options_fd);
+	if (rc < 0)
+		goto out;
+	if (fresh.status.in->magic != QS_PAGE_MAGIC ||
+	    fresh.status.in->version != QS_PROTOCOL_VERSION) {
+		unmap_both(&fresh);
+		rc = -EPROTO;
 		goto out;
 	}
-	entry = &table[atomic_fetch_add(&n_mapped, 1) % PAGES_MAX];
-	old.in = entry->status;
-	status = map(old.out, status_fd, QS_PAGE_BYTES, PROT_READ);
-	if (!status)
-		goto out;
-	options = map(entry->options, options_fd, QS_OPTION_PAGE_BYTES, PROT_READ | PROT_WRITE);
-	if (status->magic != QS_PAGE_MAGIC || status->version != QS_PROTOCOL_VERSION)
-		goto out;
-	atomic_store_explicit(&entry->options, options, memory_order_release);
-	atomic_store_explicit(&entry->status, status, memory_order_release);
-	atomic_store_explicit(&entry->inode, status_st.st_ino, memory_order_release);
-	atomic_store_explicit(&mapped_of, engine, memory_order_relaxed);
+	rc = publish(&fresh, status_st.st_ino, status_fd, options_fd);
 out:
+	if (rc == 0)
+		atomic_store_explicit(&mapped_of, engine, memory_order_relaxed);
 	qs_sys_close(status_fd);
 	qs_sys_close(options_fd);
+	return rc;
 }
 
 /* 0 or -errno: -ECONNREFUSED if there is no engine. */
@@ -107,17 +153,19 @@ static int fetch(void)
 	struct qs_control_reply reply;
 	int fds[2], rc = qs_ask(&req, -1, &reply, fds, 2, false);
 
-	if (rc == 2)
-		qs_pages_adopt(fds[0], fds[1]);
-	return rc < 0 ? rc : 0;
+	return rc == 2 ? qs_pages_adopt(fds[0], fds[1]) : rc < 0 ? rc : 0;
 }
 
-void qs_pages_prepare(void)
+int qs_pages_prepare(void)
 {
-	if (atomic_load_explicit(&mapped_of, memory_order_relaxed) !=
-		    atomic_load_explicit(&qs_ask_engine, memory_order_relaxed) &&
-	    qs_may_look())
-		fetch();
+	int rc;
+
+	if (atomic_load_explicit(&mapped_of, memory_order_relaxed) ==
+		    atomic_load_explicit(&qs_ask_engine, memory_order_relaxed) ||
+	    !qs_may_look())
+		return 0;
+	rc = fetch();
+	return rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE ? rc : 0;
 }
 
 /* Copies one slot of one page if it belongs to the mark. */

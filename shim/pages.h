@@ -24,9 +24,12 @@ struct qs_slot_view {
  * (any more). Thread- and async-signal-safe; leaves errno alone.
  */
 bool qs_pages_slot(const struct qs_mark *mark, struct qs_slot_view *out);
-/* Maps the pages of the engine that answered last if this process does not have them: when an engine has
- * died it is too late to ask. One round trip for each engine. */
-void qs_pages_prepare(void);
+/*
+ * Maps the pages of the engine that answered last if this process does not have them: when an engine has
+ * died it is too late to ask. One round trip for each engine. -ENOMEM, -EMFILE or -ENFILE if there is no room for
+ * them: without them a reset can't be told from the end of the data.
+ */
+int qs_pages_prepare(void);
 /* The connection's engine was ours, no page of it is known, and it is gone. Leaves errno alone. */
 bool qs_pages_lost(int fd, const struct qs_mark *mark);
 /* The shared option slot of a mark, NULL if there is none. Lives as long as the process. */
@@ -35,7 +38,7 @@ struct qs_options *qs_pages_options(const struct qs_mark *mark);
 bool qs_pages_take_error(const struct qs_mark *mark);
 /* Figures of the path that a slot named. False if the mark's page is not there. */
 bool qs_pages_figures(const struct qs_mark *mark, uint32_t path, struct qs_path_figures *out);
-/* Maps the pages behind two descriptors, and closes them. */
-void qs_pages_adopt(int status_fd, int options_fd);
+/* Maps the pages behind two descriptors, and closes them. 0, -ENOMEM, or -EPROTO if they are none. */
+int qs_pages_adopt(int status_fd, int options_fd);
 
 #endif
