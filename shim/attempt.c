@@ -324,6 +324,19 @@ static bool start_over(struct attempt *at)
 	return true;
 }
 
+/* IPv4 is beyond a socket of AF_INET6 that was told so, or that is bound to an address of IPv6. */
+static bool is_v6_only(int fd, const struct qs_connect_req *req)
+{
+	static const uint8_t any[16];
+	int on = 0;
+	socklen_t len = sizeof(on);
+
+	if (!req->v6 || req->dest.family != AF_INET)
+		return false;
+	return (req->source.family == AF_INET6 && memcmp(req->source.ip, any, sizeof(any)) != 0) ||
+	       (qs_sys_getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, &len) == 0 && on);
+}
+
 int qs_attempt_start(int fd, const struct sockaddr *addr, socklen_t len,
 		     const struct qs_target *target, struct qs_connect_req *req)
 {
@@ -347,6 +360,8 @@ int qs_attempt_start(int fd, const struct sockaddr *addr, socklen_t len,
 	    !qs_sock_is_bound(&req->source))
 		memset(&req->source, 0, sizeof(req->source));
 	qs_target_unmap(&req->source);
+	if (is_v6_only(fd, req))
+		return fail(ENETUNREACH);
 	req->options.bound = req->source;
 	if ((at.flags & O_NONBLOCK) && (rc = qs_target_route(target, req)) < 0)
 		return fail(-rc);

@@ -51,6 +51,7 @@ static const struct qs_own_call asks[] = {
 	{CALL(socket), {AF_INET, SOCK_DGRAM | SOCK_CLOEXEC}, "target.c: whether there is a route"},
 	{CALL(setsockopt), {3, SOL_SOCKET, SO_RCVTIMEO}, "ask.c: no answer is an error"},
 	{CALL(setsockopt), {3, SOL_SOCKET, SO_SNDBUF}, "attempt.c: unwritable until it is up"},
+	{CALL(getsockopt), {3, IPPROTO_IPV6, IPV6_V6ONLY}, "attempt.c: what it may reach"},
 	{CALL(socketpair),
 	 {AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC},
 	 "attempt.c: mode prefer, the way back of a TCP socket"},
