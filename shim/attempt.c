@@ -4,6 +4,7 @@
 
 #include "ask.h"
 #include "connect.h"
+#include "landlock.h"
 #include "option.h"
 #include "pages.h"
 #include "raw.h"
@@ -352,6 +353,9 @@ int qs_attempt_start(int fd, const struct sockaddr *addr, socklen_t len,
 	if (at.flags < 0 || qs_sys_getsockname(fd, &at.source, &at.source_len) < 0 ||
 	    at.source.ss_family != target->addr.ss_family)
 		return qs_real.connect(fd, addr, len); /* will fail as it must */
+	rc = qs_landlock_ask(addr, len);
+	if (rc < 0)
+		return fail(-rc);
 	at.cookie = qs_sock_cookie(fd);
 	req->v6 = at.source.ss_family == AF_INET6;
 	fill_request(fd, at.flags, req, target);

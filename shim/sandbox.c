@@ -24,6 +24,7 @@
  *	blind		looking at descriptors at all: nothing is mapped any more, what is goes on
  *	sealed		talking to the engine: a connect() or listen() that the policy names is EACCES
  *	no_spawn	starting an engine
+ *	no_probe	asking Landlock: where it is on, connect() is EACCES
  *	mute		the line on stderr
  *
  * What a filter refuses with an errno does no harm, and is made. A filter that came by exec is not known: such
@@ -56,6 +57,8 @@ void qs_sandbox_note(const void *filter)
 		raise_flag(&qs_state.mute);
 	if (is_deadly(filter, QS_CALLS_SPAWN))
 		raise_flag(&qs_state.no_spawn);
+	if (is_deadly(filter, QS_CALLS_PROBE))
+		raise_flag(&qs_state.no_probe);
 	if (is_deadly(filter, QS_CALLS_LOOK)) {
 		raise_flag(&qs_state.blind);
 		raise_flag(&qs_state.sealed);

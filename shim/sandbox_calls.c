@@ -61,7 +61,9 @@ static const struct qs_own_call asks[] = {
 	{CALL(uname), {0}, "names.c: the host's own name; uring.c: what a NOP can tell"},
 	{CALL(sendmsg), {3}, "ask.c, attempt.c: a request and its descriptors"},
 	{CALL(recvmsg), {3}, "ask.c: an answer"},
-	{CALL(getsockopt), {3, SOL_SOCKET, SO_COOKIE}, "sock.c: whether it is still the app's socket"},
+	{CALL(getsockopt),
+	 {3, SOL_SOCKET, SO_COOKIE},
+	 "sock.c: whether it is still the app's socket"},
 	{CALL(dup3), {3, 4, O_CLOEXEC}, "sock.c: in the place of the app's descriptor"},
 	{CALL(fcntl), {3, F_SETFL}, "option.c, listen.c: O_NONBLOCK, as it was"},
 	{CALL(close), {3}, "ask.c: the request's socket"},
@@ -102,6 +104,14 @@ static const struct qs_own_call spawns[] = {
 	{CALL(munmap), {0}, "spawn.c: and its end"},
 };
 
+static const struct qs_own_call probes[] = {
+	{CALL(socket),
+	 {AF_INET, SOCK_STREAM | SOCK_CLOEXEC},
+	 "landlock.c: one that is connected to nobody"},
+	{CALL(listen), {3}, "landlock.c: because it listens"},
+	{CALL(connect), {3}, "landlock.c: the question"},
+};
+
 static const struct qs_own_call says[] = {
 	{CALL(write), {2}, "complain.c: the line"},
 	{CALL(fcntl), {2, F_GETFL}, "complain.c: whether it can be written to"},
@@ -121,6 +131,7 @@ const struct qs_own_call *qs_own_calls(enum qs_own_calls kind, size_t *n)
 	} lists[QS_CALLS_MAX] = {[QS_CALLS_LOOK] = LIST(looks),
 				 [QS_CALLS_ASK] = LIST(asks),
 				 [QS_CALLS_SPAWN] = LIST(spawns),
+				 [QS_CALLS_PROBE] = LIST(probes),
 				 [QS_CALLS_SAY] = LIST(says)};
 #undef LIST
 

@@ -14,7 +14,14 @@ struct qs_own_call {
 };
 
 /* In the order of the flags in sandbox.c. */
-enum qs_own_calls { QS_CALLS_LOOK, QS_CALLS_ASK, QS_CALLS_SPAWN, QS_CALLS_SAY, QS_CALLS_MAX };
+enum qs_own_calls {
+	QS_CALLS_LOOK,
+	QS_CALLS_ASK,
+	QS_CALLS_SPAWN,
+	QS_CALLS_PROBE,
+	QS_CALLS_SAY,
+	QS_CALLS_MAX
+};
 
 /* The calls of one kind, and how many they are. */
 const struct qs_own_call *qs_own_calls(enum qs_own_calls kind, size_t *n);

@@ -4,6 +4,7 @@
 #include "syscall.h"
 
 #include "exit.h"
+#include "landlock.h"
 #include "privilege.h"
 #include "raw.h"
 #include "real.h"
@@ -31,6 +32,10 @@ _Static_assert(SYS_prctl == 157 && SYS_capset == 126 && SYS_chroot == 161 && SYS
 _Static_assert(SYS_accept4 == 288 && SYS_seccomp == 317, "the numbers below");
 _Static_assert(SYS_recvmmsg == 299 && SYS_sendmmsg == 307, "the numbers below");
 _Static_assert(SYS_io_uring_setup == 425 && SYS_io_uring_register == 427, "the numbers below");
+#ifndef SYS_landlock_restrict_self
+#define SYS_landlock_restrict_self 446
+#endif
+_Static_assert(SYS_landlock_restrict_self == 446, "and this one");
 _Static_assert(SYS_exit_group == 231 && SYS_execve == 59 && SYS_execveat == 322, "and these");
 
 __asm__(".pushsection .text\n"
@@ -56,6 +61,8 @@ __asm__(".pushsection .text\n"
 	"	leaq -425(%rdi), %rax\n"
 	"	cmpq $2, %rax\n"
 	"	jbe qs_syscall_dispatch\n"
+	"	cmpq $446, %rdi\n"
+	"	je qs_syscall_dispatch\n"
 	"	cmpq $161, %rdi\n"
 	"	je qs_syscall_dispatch\n"
 	"	cmpq $233, %rdi\n"
@@ -172,6 +179,12 @@ __attribute__((used)) long qs_syscall_dispatch(long nr, long a, long b, long c, 
 		if ((rc == 0 || (rc > 0 && a == 1 && (b & SECCOMP_FILTER_FLAG_NEW_LISTENER))) &&
 		    (a == 0 || a == 1))
 			qs_sandbox_note(a == 1 ? DATA(c) : NULL);
+		return rc;
+	case SYS_landlock_restrict_self:
+		qs_sandbox_prepare();
+		rc = qs_syscall_real(nr, a, b, c, d, e, f);
+		if (rc == 0)
+			qs_landlock_note();
 		return rc;
 	default:
 		return qs_syscall_real(nr, a, b, c, d, e, f);

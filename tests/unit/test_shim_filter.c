@@ -206,13 +206,14 @@ static void given_up(const struct qs_own_call *call)
 
 	filter.len = (unsigned short)punish(code, call);
 	qs_state.filtered = qs_state.sandboxed = qs_state.blind = false;
-	qs_state.sealed = qs_state.no_spawn = qs_state.mute = false;
+	qs_state.sealed = qs_state.no_spawn = qs_state.no_probe = qs_state.mute = false;
 	qs_sandbox_note(&filter);
 	assert_true(qs_state.filtered);
 	assert_int_equal(qs_state.blind, look);
 	assert_int_equal(qs_state.sandboxed, look);
 	assert_int_equal(qs_state.sealed, look || ask);
 	assert_int_equal(qs_state.no_spawn, has_call(QS_CALLS_SPAWN, call));
+	assert_int_equal(qs_state.no_probe, has_call(QS_CALLS_PROBE, call));
 	assert_int_equal(qs_state.mute, has_call(QS_CALLS_SAY, call));
 }
 
