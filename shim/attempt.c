@@ -278,10 +278,20 @@ struct attempt {
 	socklen_t source_len;
 };
 
+/* A round trip: what was sent before has been looked at. */
+static void let_it_look(void)
+{
+	struct qs_control_req req = {.op = QS_OP_PROBE};
+	struct qs_control_reply reply;
+
+	qs_ask(&req, -1, &reply, NULL, 0, false);
+}
+
 /* Puts the engine's socket in the place of the app's, and waits for the end if that one blocks. */
 static int launch(const struct attempt *at)
 {
 	int fd = at->fd, verdict[2] = {-1, -1}, rc;
+	int known = qs_pages_engine();
 	uint64_t ours = 0;
 	bool blocks = !(at->flags & O_NONBLOCK);
 
@@ -302,6 +312,12 @@ static int launch(const struct attempt *at)
 		return qs_real.connect(fd, at->addr, at->len);
 	if (rc < 0)
 		return give_up(rc);
+	/*
+	 * A write has room until the engine has looked at the request. One that has just started is slow to do so,
+	 * and the program may be quicker.
+	 */
+	if (!blocks && qs_pages_engine() != known)
+		let_it_look();
 	if (!blocks)
 		return fail(EINPROGRESS);
 	return verdict[0] >= 0 ? wait_for_verdict(fd, ours, verdict[0], at->may_repeat)

@@ -156,6 +156,11 @@ static int fetch(void)
 	return rc == 2 ? qs_pages_adopt(fds[0], fds[1]) : rc < 0 ? rc : 0;
 }
 
+int qs_pages_engine(void)
+{
+	return atomic_load_explicit(&mapped_of, memory_order_relaxed);
+}
+
 int qs_pages_prepare(void)
 {
 	int rc;

@@ -30,6 +30,8 @@ bool qs_pages_slot(const struct qs_mark *mark, struct qs_slot_view *out);
  * them: without them a reset can't be told from the end of the data.
  */
 int qs_pages_prepare(void);
+/* Which engine's pages were mapped last (qs_ask_engine); -1 = none yet. */
+int qs_pages_engine(void);
 /* The connection's engine was ours, no page of it is known, and it is gone. Leaves errno alone. */
 bool qs_pages_lost(int fd, const struct qs_mark *mark);
 /* The shared option slot of a mark, NULL if there is none. Lives as long as the process. */
