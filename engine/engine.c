@@ -230,7 +230,8 @@ static int init_own(struct qs_engine *engine)
 	int rv;
 
 	engine->epfd = epoll_create1(EPOLL_CLOEXEC);
-	rv = engine->epfd < 0 ? -errno : 0;
+	engine->probe_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	rv = engine->epfd < 0 || engine->probe_fd < 0 ? -errno : 0;
 	if (rv == 0 && (getrandom(&engine->generation, sizeof(engine->generation), 0) < 0 ||
 			getrandom(engine->cid_key, sizeof(engine->cid_key), 0) < 0))
 		rv = -errno;
@@ -253,6 +254,7 @@ static void init_fields(struct qs_engine *engine, const struct qs_identity *iden
 	memset(engine, 0, sizeof(*engine));
 	init_lists(engine);
 	engine->identity = *identity;
+	engine->probe_fd = -1;
 	engine->epfd = engine->status_source.fd = engine->stream_source.fd =
 		engine->control_source.fd = -1;
 	engine->now_ns = engine->started_ns = engine->active_ns = qs_loop_clock_ns();
@@ -332,6 +334,8 @@ void qs_engine_fini(struct qs_engine *engine)
 		engine->free_chunks = chunk->next;
 		free(chunk);
 	}
+	if (engine->probe_fd >= 0)
+		close(engine->probe_fd);
 	qs_group_fini(engine);
 	qs_will_fini(engine);
 	qs_migrate_close(engine);

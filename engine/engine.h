@@ -130,6 +130,7 @@ struct qs_engine {
 	int group_epfd;
 	bool group_waits; /* we wait for others, and serve nothing but links */
 	uint8_t *handoff_memory; /* one message being read */
+	int probe_fd; /* asks whether a listener is there */
 	uint32_t next_listener_id;
 	uint64_t next_conn_id;
 	uint64_t resets_since_ns; /* stateless resets sent since then */

@@ -421,14 +421,14 @@ void qs_listener_free(struct qs_listener *listener)
 
 bool qs_listener_probe(struct qs_listener *listener)
 {
+	struct qs_engine *engine = listener->engine;
 	struct sockaddr_un addr;
 	socklen_t len = qs_listener_path(listener, &addr);
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool gone =
-		fd >= 0 && connect(fd, (struct sockaddr *)&addr, len) < 0 && errno == ECONNREFUSED;
+	bool gone;
 
-	if (fd >= 0)
-		close(fd);
+	/* A socket of another kind, which nothing can connect: it serves again and again, also where no descriptor is left. */
+	gone = connect(engine->probe_fd, (struct sockaddr *)&addr, len) < 0 &&
+	       errno == ECONNREFUSED;
 	if (gone) {
 		qs_log("the listener on port %u is gone", listener->address.port);
 		qs_listener_free(listener);

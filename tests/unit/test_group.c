@@ -271,8 +271,8 @@ static void set_scene(void)
 
 	memset(&scene, 0, sizeof(scene));
 	scene.rule.alpn = "one";
-	scene.listener =
-		(struct qs_listener){.id = 1, .cookie = 1, .path_fd = -1, .rule = &scene.rule};
+	scene.listener = (struct qs_listener){
+		.engine = engine, .id = 1, .cookie = 1, .path_fd = -1, .rule = &scene.rule};
 	scene.listener.endpoints[0] = &parties[0].endpoint;
 	TAILQ_INSERT_TAIL(&engine->listeners, &scene.listener, link);
 	scene.conn.engine = scene.stream.engine = engine;
