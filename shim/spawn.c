@@ -345,6 +345,13 @@ static int start_thread(int stream_fd, int control_fd)
 	return rc;
 }
 
+/* A sanitizer can't follow from one stack to another. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CHANGES_STACK false
+#else
+#define CHANGES_STACK true
+#endif
+
 /*
  * The loader and the engine's libraries need more stack than the app's thread may have. Another thread would not do:
  * the app may be in a constructor, with the loader's lock.
@@ -368,6 +375,8 @@ static int start_thread_on_stack(int stream_fd, int control_fd)
 	} at;
 	int rc = -ELIBACC;
 
+	if (!CHANGES_STACK)
+		return start_thread(stream_fd, control_fd);
 	at.data = mmap(NULL, LOADER_STACK_BYTES, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	if (at.data == MAP_FAILED)
