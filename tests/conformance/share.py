@@ -23,7 +23,7 @@ if PART:
     kit.need_steering()
 if PART == "pins" and os.environ.get("SHARE_INSIDE") != "1":
     os.execvpe("unshare", ["unshare", "-m", kit.PYTHON, *sys.argv], dict(os.environ, SHARE_INSIDE="1"))
-folder = kit.begin("share " + PART if PART else "share")
+folder = kit.begin("share-" + PART if PART else "share")  # no space: it may be in LD_PRELOAD
 APP = kit.reachable(folder, os.path.join(kit.HERE, "share_app.py"))[0]
 
 
