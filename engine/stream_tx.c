@@ -207,6 +207,7 @@ void qs_stream_app_reset(struct qs_stream *stream, bool reset)
 
 	stream->app_gone = true;
 	stream->readable = false;
+	qs_hold_learn(stream);
 	if (stream->conn != NULL && stream->source.fd >= 0 && !is_abortive(stream)) {
 		stream->app_eof |= read_rest(stream, reset);
 		if (qs_stream_has_unacked(stream)) {

@@ -16,7 +16,6 @@ KIT void kit_header(struct qs_connect_req *req, const char *ip, uint16_t port, b
 	inet_pton(AF_INET, ip, req->dest.ip);
 	req->sndbuf = 2 * 212992;
 	req->total = sizeof(*req);
-	req->total = sizeof(*req);
 }
 
 /* Sends the header and does not wait. */

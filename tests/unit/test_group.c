@@ -8,8 +8,7 @@
 #include <cmocka.h> /* wants those four first */
 
 #include "conn.h"
-#include "endpoint.h"
-#include "group_parts.h"
+#include "group_kit.h"
 #include "listen.h"
 #include "stream.h"
 
@@ -27,36 +26,14 @@
 
 #define N 3
 
-/* An engine of which only the group works: the test turns its loop. */
-struct party {
-	struct qs_engine engine;
-	struct qs_endpoint endpoint;
-	struct qs_member *member;
-};
 static struct party parties[N];
 static uint16_t port;
-
-static void turn(struct party *p)
-{
-	if (p->engine.group_source.fd > 0)
-		p->engine.group_source.fn(&p->engine.group_source, EPOLLIN);
-}
-
-static void bury(struct qs_engine *engine)
-{
-	while (!SLIST_EMPTY(&engine->graves)) {
-		struct qs_grave *grave = SLIST_FIRST(&engine->graves);
-
-		SLIST_REMOVE_HEAD(&engine->graves, link);
-		grave->fn(grave);
-	}
-}
 
 /* All say what they have to say. */
 static void settle(void)
 {
 	for (int i = 0; i < 64; i++)
-		turn(&parties[i % N]);
+		party_turn(&parties[i % N]);
 }
 
 static struct qs_addr address(uint8_t last)
@@ -66,31 +43,7 @@ static struct qs_addr address(uint8_t last)
 
 static void join(struct party *p, uint8_t last)
 {
-	struct qs_addr at = address(last);
-
-	memset(p, 0, sizeof(*p));
-	p->engine.epfd = epoll_create1(EPOLL_CLOEXEC);
-	SLIST_INIT(&p->engine.graves);
-	TAILQ_INIT(&p->engine.listeners);
-	TAILQ_INIT(&p->engine.conns);
-	TAILQ_INIT(&p->engine.endpoints);
-	p->endpoint = (struct qs_endpoint){
-		.engine = &p->engine, .address = at, .server = true, .udp.fd = -1};
-	assert_int_equal(qs_member_join(&p->engine, &p->endpoint, &at, 1, &p->member), 0);
-	p->endpoint.member = p->member;
-	TAILQ_INSERT_TAIL(&p->engine.endpoints, &p->endpoint, link);
-}
-
-static void leave(struct party *p)
-{
-	if (p->member == NULL)
-		return;
-	qs_member_leave(p->member);
-	p->member = NULL;
-	bury(&p->engine);
-	qs_group_fini(&p->engine);
-	qs_timers_fini(&p->engine.timers);
-	close(p->engine.epfd);
+	party_join(p, address(last));
 }
 
 static int all_join(void **state)
@@ -107,7 +60,7 @@ static int all_leave(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < N; i++)
-		leave(&parties[i]);
+		party_leave(&parties[i]);
 	return 0;
 }
 
@@ -137,7 +90,7 @@ static void a_slot_is_used_again(void **state)
 	uint16_t before = parties[1].member->generation;
 
 	(void)state;
-	leave(&parties[1]);
+	party_leave(&parties[1]);
 	settle();
 	assert_null(qs_member_link(parties[0].member, 1));
 	assert_false(qs_member_has_twin(parties[0].member));
@@ -178,8 +131,8 @@ static void much_is_served(void **state)
 static void *turn_until(void *stop)
 {
 	while (!atomic_load((atomic_bool *)stop)) {
-		turn(&parties[1]);
-		turn(&parties[2]);
+		party_turn(&parties[1]);
+		party_turn(&parties[2]);
 		sched_yield();
 	}
 	return NULL;
@@ -229,7 +182,7 @@ static void a_lost_link_is_made_again(void **state)
 	later(3 * QS_NSEC);
 	assert_non_null(qs_member_link(parties[0].member, 1));
 	assert_non_null(qs_member_link(parties[1].member, 0));
-	leave(&parties[1]);
+	party_leave(&parties[1]);
 	settle();
 	parties[0].engine.now_ns += 3 * QS_NSEC;
 	qs_member_sweep(parties[0].member);
@@ -396,7 +349,7 @@ static void leaving_loses_nothing(void **state)
 	while (link->queued < (1u << 20))
 		sent += qs_link_send(link, QS_HANDOFF_PACKETS, 0, &train);
 	pthread_create(&thread, NULL, turn_until, &stop);
-	leave(&parties[0]);
+	party_leave(&parties[0]);
 	while (parties[2].member->handed_in < sent && qs_member_link(parties[2].member, 0) != NULL)
 		sched_yield();
 	atomic_store(&stop, true);
@@ -420,7 +373,7 @@ static bool is_sent_away(const void *message, size_t len)
 		return false;
 	send(fd, message, len, MSG_NOSIGNAL);
 	for (int i = 0; i < 16; i++)
-		turn(&parties[0]);
+		party_turn(&parties[0]);
 	while ((got = recv(fd, answer, sizeof(answer), MSG_DONTWAIT)) > 0)
 		spoke = true;
 	gone = got == 0 || errno == ECONNRESET;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* When a stream asks for a turn at writing. */
+/* When a stream asks for a turn at writing, and what its end tells. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 #include <cmocka.h> /* wants those four first */
 
 #include "engine/conn.h"
-#include "engine/stream.h"
+#include "engine/stream_parts.h"
 
 #define PAYLOAD 1452
 
@@ -72,6 +72,20 @@ static void a_blocked_stream_asks_to_be_announced_only(void **state)
 	assert_false(qs_stream_wants_write(&stream));
 }
 
+/* accept() told of itself in the option page: the engine learns of it also from one that ends in a reset. */
+static void a_reset_tells_that_accept_speaks(void **state)
+{
+	static struct qs_page page;
+	struct qs_options options = {.accepted = 1};
+	struct qs_engine engine = {.pages = {.page = &page, .options = &options}};
+	struct qs_stream stream = {.engine = &engine, .server = true, .source.fd = -1};
+
+	(void)state;
+	TAILQ_INIT(&engine.flush);
+	qs_stream_app_reset(&stream, true);
+	assert_true(engine.accepts_said);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -79,6 +93,7 @@ int main(void)
 		cmocka_unit_test(less_than_a_packet_waits_for_more),
 		cmocka_unit_test(an_end_or_an_announcement_does_not_wait),
 		cmocka_unit_test(a_blocked_stream_asks_to_be_announced_only),
+		cmocka_unit_test(a_reset_tells_that_accept_speaks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

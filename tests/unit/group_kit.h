@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// For tests of engines that share a UDP port: one of which only the group works, and the test turns its loop.
+#ifndef QS_TEST_GROUP_KIT_H
+#define QS_TEST_GROUP_KIT_H
+
+#include "engine/endpoint.h"
+#include "engine/group_parts.h"
+
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+struct party {
+	struct qs_engine engine;
+	struct qs_endpoint endpoint;
+	struct qs_member *member;
+};
+
+static inline void party_turn(struct party *p)
+{
+	if (p->engine.group_source.fd > 0)
+		p->engine.group_source.fn(&p->engine.group_source, EPOLLIN);
+}
+
+static inline void party_join(struct party *p, struct qs_addr at)
+{
+	memset(p, 0, sizeof(*p));
+	p->engine.epfd = epoll_create1(EPOLL_CLOEXEC);
+	SLIST_INIT(&p->engine.graves);
+	TAILQ_INIT(&p->engine.listeners);
+	TAILQ_INIT(&p->engine.conns);
+	TAILQ_INIT(&p->engine.endpoints);
+	p->endpoint = (struct qs_endpoint){
+		.engine = &p->engine, .address = at, .server = true, .udp.fd = -1};
+	assert_int_equal(qs_member_join(&p->engine, &p->endpoint, &at, 1, &p->member), 0);
+	p->endpoint.member = p->member;
+	TAILQ_INSERT_TAIL(&p->engine.endpoints, &p->endpoint, link);
+}
+
+static inline void party_leave(struct party *p)
+{
+	struct qs_grave *grave;
+
+	if (p->member == NULL)
+		return;
+	qs_member_leave(p->member);
+	p->member = NULL;
+	while ((grave = SLIST_FIRST(&p->engine.graves)) != NULL) {
+		SLIST_REMOVE_HEAD(&p->engine.graves, link);
+		grave->fn(grave);
+	}
+	qs_group_fini(&p->engine);
+	qs_timers_fini(&p->engine.timers);
+	close(p->engine.epfd);
+}
+
+#endif
