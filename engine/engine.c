@@ -25,7 +25,6 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 int qs_source_add(struct qs_engine *engine, struct qs_source *source, uint32_t events)
@@ -152,20 +151,6 @@ static unsigned workers_of(const struct qs_engine *engine)
 	return engine->thread ? 1 : most;
 }
 
-static void raise_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-	if (limit.rlim_max < QS_SLOTS_MAX + 64) {
-		limit.rlim_cur = limit.rlim_max = QS_SLOTS_MAX + 64;
-		setrlimit(RLIMIT_NOFILE, &limit); /* root may */
-	}
-}
-
 static void init_lists(struct qs_engine *engine)
 {
 	SLIST_INIT(&engine->graves);
@@ -270,8 +255,6 @@ int qs_engine_init(struct qs_engine *engine, const struct qs_identity *identity,
 
 	init_fields(engine, identity);
 	engine->thread = thread;
-	if (!thread) /* a thread shares the app's limits */
-		raise_limit();
 	if (getrandom(engine->reset_secret, sizeof(engine->reset_secret), 0) < 0)
 		rv = -errno;
 	if (rv == 0)

@@ -2,12 +2,25 @@
 /* Resource limits of a process that is the engine's alone. */
 #include "rlimit.h"
 
+#include "control.h"
+
 #include <stddef.h>
 #include <sys/resource.h>
 
-#define STACK_BYTES                                                                                \
-	(8u                                                                                        \
-	 << 20) /* no more: without any limit the kernel lays memory out the old way at an execve */
+/* No more: without any limit the kernel lays memory out the old way at an execve. */
+#define STACK_BYTES (8u << 20)
+#define DESCRIPTORS (QS_SLOTS_MAX + 64)
+
+/* The descriptors of an engine whose slots are all taken, where the hard limit is lower: root may. */
+static void make_room(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_max >= DESCRIPTORS)
+		return;
+	limit.rlim_cur = limit.rlim_max = DESCRIPTORS;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 static void raise_to(int which, rlim_t least)
 {
@@ -28,4 +41,5 @@ void qs_rlimit_own(void)
 	for (size_t i = 0; i < sizeof(which) / sizeof(which[0]); i++)
 		raise_to(which[i], RLIM_INFINITY);
 	raise_to(RLIMIT_STACK, STACK_BYTES);
+	make_room();
 }

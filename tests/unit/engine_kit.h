@@ -15,6 +15,7 @@
 #include "engine/control.h"
 #include "engine/engine.h"
 #include "engine/log.h"
+#include "engine/rlimit.h"
 #include "engine/status.h"
 #include "test_tls_pki.h"
 
@@ -171,6 +172,7 @@ KIT int kit_setup(void **state)
 	struct pki_cert ca;
 
 	signal(SIGPIPE, SIG_IGN);
+	qs_rlimit_own();
 	if (pki_setup(state) < 0)
 		return -1;
 	kit_log = getenv("QUICSHIM_LOG") ? getenv("QUICSHIM_LOG") : pki_path("engine.log");

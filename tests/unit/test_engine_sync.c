@@ -5,7 +5,8 @@
 
 #include <stdatomic.h>
 
-#define SLOW_NS (30 * QS_MSEC) // between two looks of the sibling; no bound of the test depends on it
+#define SLOW_NS                                                                                    \
+	(30 * QS_MSEC) // between two looks of the sibling; no bound of the test depends on it
 
 static struct party sibling;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -73,7 +74,8 @@ static void listen_waits_until_it_is_known(void **state)
 	int one;
 
 	(void)state;
-	party_join(&sibling, (struct qs_addr){.family = AF_INET, .port = port, .ip = {127, 0, 0, 2}});
+	party_join(&sibling,
+		   (struct qs_addr){.family = AF_INET, .port = port, .ip = {127, 0, 0, 2}});
 	pthread_create(&thread, NULL, look_slowly, NULL);
 	kit_start(kit_policy(""));
 	one = kit_listen(KIT_ONE, &port);
