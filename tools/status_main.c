@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define EXIT_NONE 1 /* no engine, or none that answers */
 #define EXIT_USAGE 2
+#define ASKERS 15 /* threads besides the first */
 
 struct wish {
 	bool json, verbose;
@@ -198,45 +201,90 @@ static int ask(uint64_t id, struct qs_snapshot *out)
 	return ret;
 }
 
-/* Asks all engines there are. Returns how many snapshots, or -errno. *silent = engines that gave
- * none. */
+/* Engines to ask, by several threads: one that is stopped does not make the others wait. */
+struct round {
+	const uint64_t *ids;
+	struct qs_snapshot *snapshots; /* of the ids in turn, and */
+	int *rets; /* what ask() said of each */
+	size_t n;
+	atomic_size_t next;
+};
+
+static void *ask_some(void *argument)
+{
+	struct round *round = argument;
+	size_t i;
+
+	while ((i = atomic_fetch_add(&round->next, 1)) < round->n)
+		round->rets[i] = ask(round->ids[i], &round->snapshots[i]);
+	return NULL;
+}
+
+/* Without any thread it takes longer. */
+static void ask_all(struct round *round)
+{
+	pthread_t threads[ASKERS];
+	size_t n = 0;
+
+	while (n < ASKERS && n + 1 < round->n &&
+	       pthread_create(&threads[n], NULL, ask_some, round) == 0)
+		n++;
+	ask_some(round);
+	while (n > 0)
+		pthread_join(threads[--n], NULL);
+}
+
+/* Keeps what was wished for, in its order. Returns how many; *silent = engines that gave none. */
+static size_t sift(const struct wish *wish, const struct round *round, size_t *silent)
+{
+	size_t have = 0;
+
+	for (size_t i = 0; i < round->n; i++) {
+		struct qs_snapshot s = round->snapshots[i];
+
+		if (round->rets[i] == -ECONNREFUSED) /* ended since we read the list */
+			continue;
+		if (round->rets[i] < 0) {
+			complain(round->ids[i], &s, round->rets[i]);
+			++*silent;
+			continue;
+		}
+		sort_entries(&s);
+		if (wish->pid && !keep_pid(&s, wish->pid))
+			qs_snapshot_fini(&s);
+		else
+			round->snapshots[have++] = s;
+	}
+	return have;
+}
+
+/* Asks all engines there are, or the one of `wish`. Returns how many snapshots, or -errno. */
 static ssize_t collect(const struct wish *wish, struct qs_snapshot **out, size_t *silent)
 {
-	struct qs_snapshot *list = NULL;
 	uint64_t *ids = NULL;
-	ssize_t have = 0;
 	int n = qs_engines_find("/proc/net/unix", &ids);
+	struct round round = {.ids = ids};
+	ssize_t have;
 
 	*silent = 0;
 	if (n <= 0)
 		return n;
-	list = calloc((size_t)n, sizeof(*list));
-	if (!list) {
-		free(ids);
-		return -ENOMEM;
-	}
 	for (int i = 0; i < n; i++) {
-		struct qs_snapshot *s = &list[have];
-		int ret;
-
-		if (wish->has_engine && ids[i] != wish->engine)
-			continue;
-		ret = ask(ids[i], s);
-		if (ret == -ECONNREFUSED) /* ended since we read the list */
-			continue;
-		if (ret < 0) {
-			complain(ids[i], s, ret);
-			++*silent;
-		} else {
-			sort_entries(s);
-			if (wish->pid && !keep_pid(s, wish->pid))
-				qs_snapshot_fini(s);
-			else
-				have++;
-		}
+		if (!wish->has_engine || ids[i] == wish->engine)
+			ids[round.n++] = ids[i];
 	}
+	round.snapshots = calloc((size_t)n, sizeof(*round.snapshots));
+	round.rets = calloc((size_t)n, sizeof(*round.rets));
+	have = -ENOMEM;
+	if (round.snapshots != NULL && round.rets != NULL) {
+		ask_all(&round);
+		have = (ssize_t)sift(wish, &round, silent);
+		*out = round.snapshots;
+	} else {
+		free(round.snapshots);
+	}
+	free(round.rets);
 	free(ids);
-	*out = list;
 	return have;
 }
 
