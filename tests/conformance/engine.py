@@ -187,14 +187,20 @@ print(second.recv(3).decode(), flush=True)
 """
 
 
-def orphaned(policy):
-    """The engine dies with a connect() in its hands: of a process that was forked, say, from one that is killed."""
+def pair(engine, policy, program):
+    """A server, and a client that does what it is told on standard input."""
     server = start("many", policy, MANY)
     env = dict(os.environ, LD_PRELOAD=kit.SHIM, QUICSHIM_POLICY=policy,
-               QUICSHIM_ENGINE=f"{ENGINES['twice']}-{'0' * 31}1")
-    client = subprocess.Popen([kit.PYTHON, "-c", TWICE, server.stdout.readline().strip()], env=env, text=True,
+               QUICSHIM_ENGINE=f"{ENGINES[engine]}-{'0' * 31}1")
+    client = subprocess.Popen([kit.PYTHON, "-c", program, server.stdout.readline().strip()], env=env, text=True,
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     kit.children.append(client)
+    return server, client
+
+
+def orphaned(policy):
+    """The engine dies with a connect() in its hands: of a process that was forked, say, from one that is killed."""
+    server, client = pair("twice", policy, TWICE)
     kit.check("orphaned: the first connection", client.stdout.readline() == "one\n")
     pid = engine_pid("twice")
     os.kill(pid, signal.SIGSTOP)
@@ -238,12 +244,7 @@ for line in sys.stdin:
 
 def killed_again(policy):
     """Each engine that a process has had is known to it, not only the first; and one that it never saw, if it was its."""
-    server = start("many", policy, MANY)
-    env = dict(os.environ, LD_PRELOAD=kit.SHIM, QUICSHIM_POLICY=policy,
-               QUICSHIM_ENGINE=f"{ENGINES['again']}-{'0' * 31}1")
-    client = subprocess.Popen([kit.PYTHON, "-c", AGAIN, server.stdout.readline().strip()], env=env, text=True,
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    kit.children.append(client)
+    server, client = pair("again", policy, AGAIN)
 
     def say(word):
         client.stdin.write(word + "\n")

@@ -2,39 +2,6 @@
 /* A listener passed to another process by SCM_RIGHTS, as reloads do; the giver closes its own. */
 #include "harness.h"
 
-union control {
-	struct cmsghdr header;
-	char space[CMSG_SPACE(sizeof(int))];
-};
-
-static int take(int channel)
-{
-	union control control;
-	struct iovec iov = {&(char){0}, 1};
-	struct msghdr message = {.msg_iov = &iov,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof(control)};
-	int fd;
-
-	CHECK(recvmsg(channel, &message, MSG_CMSG_CLOEXEC) == 1);
-	memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
-	return fd;
-}
-
-static void give(int channel, int fd)
-{
-	union control control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
-	struct iovec iov = {&(char){0}, 1};
-	struct msghdr message = {.msg_iov = &iov,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof(control)};
-
-	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	CHECK(sendmsg(channel, &message, 0) == 1);
-}
-
 static void serve(int channel)
 {
 	struct ct_addr addr;
@@ -42,7 +9,7 @@ static void serve(int channel)
 	socklen_t size = sizeof(on);
 	char word[5];
 
-	listener = take(channel);
+	listener = ct_take(channel);
 	ct_prove(listener);
 	addr = ct_local(listener);
 	ct_note("port is told: %d", ct_addr_port(&addr) != 0);
@@ -71,7 +38,7 @@ int main(void)
 		serve(channel[1]);
 	listener = ct_listener(AF_INET, 5);
 	port = ct_port(listener);
-	give(channel[0], listener);
+	ct_give(channel[0], listener);
 	CHECK(read(channel[0], word, 1) == 1);
 	TRY(close(listener));
 	for (int i = 0; i < 3; i++) {
