@@ -28,11 +28,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ROUNDS 3
+#define ROUNDS 5
 #define IN_USE_TRIES 100
 #define IN_USE_MS 2
 
-static const unsigned round_ms[ROUNDS] = {0, 40, 120}; /* before each */
+static const unsigned round_ms[ROUNDS] = {0, 40, 80, 160, 320}; /* before each */
 
 static void pause_ms(unsigned ms)
 {
