@@ -117,7 +117,8 @@ static void orphan(const struct arrival *a, const struct qs_cid_fields *fields)
 	    qs_member_slot_taken(endpoint->member, fields->slot))
 		return; /* a stranger, or one who has just come */
 	reset_stateless(a, endpoint->reset_secret);
-	if (a->handed == NULL)
+	/* Also what came to us because the slot is ours now: its last owner may have had another's key. */
+	if (a->handed == NULL || a->handed->type != QS_HANDOFF_ORPHAN)
 		tell_others(a);
 }
 
