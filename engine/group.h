@@ -45,6 +45,7 @@ struct qs_link {
 	struct qs_serve *serves, *coming; /* what it serves; a list that is not whole */
 	unsigned n_serves, n_coming, n_due;
 	bool has_ebpf; /* it has sent its steering program */
+	bool untold; /* a STEER for it found no room: it is sent again */
 	bool is_keeper; /* its classic program knows us */
 	bool told_classic; /* the same the other way */
 	bool served; /* something, once: if it does not now, it drains, else it is about to */
@@ -115,7 +116,7 @@ bool qs_member_has_twin(const struct qs_member *member);
 bool qs_link_send(struct qs_link *link, enum qs_handoff_type type, uint32_t number,
 		  const struct qs_udp_train *train);
 
-/* Sends STEER with n descriptors. What can't be sent now is not sent: the peer does without. */
+/* Sends STEER with n descriptors. What can't be sent now is not sent, and link->untold says so. */
 void qs_link_send_fds(struct qs_link *link, const int *fds, unsigned n);
 
 /* The epoll set of all of this; made when the first member joins. Sources in it are served also while we wait for

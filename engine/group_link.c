@@ -175,6 +175,7 @@ void qs_link_send_fds(struct qs_link *link, const int *fds, unsigned n)
 	struct iovec iov = {&head, sizeof(head)};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 	struct cmsghdr *c;
+	bool was_untold;
 
 	qs_handoff_head(&head, QS_HANDOFF_STEER, n);
 	if (n > 0) {
@@ -186,9 +187,11 @@ void qs_link_send_fds(struct qs_link *link, const int *fds, unsigned n)
 		c->cmsg_len = CMSG_LEN(sizeof(int) * n);
 		memcpy(CMSG_DATA(c), fds, sizeof(int) * n);
 	}
-	if (!STAILQ_EMPTY(&link->queue) ||
-	    sendmsg(link->source.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		qs_log("slot %u is not told of the steering", link->peer.slot);
+	was_untold = link->untold;
+	link->untold = !STAILQ_EMPTY(&link->queue) ||
+		       sendmsg(link->source.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0;
+	if (link->untold && !was_untold)
+		qs_log("slot %u is not told of the steering yet", link->peer.slot);
 }
 
 /* --- in --- */

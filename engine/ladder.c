@@ -52,20 +52,26 @@ static bool is_twin(const struct qs_endpoint *endpoint, const struct qs_link *li
 	       qs_addr_equal(&link->peer.endpoint, &endpoint->address);
 }
 
-/* There is a program, or there is none: all who are bound are told. */
-static void tell(struct qs_endpoint *endpoint)
+/* There is a program, or there is none. */
+static void tell_one(struct qs_endpoint *endpoint, struct qs_link *link)
 {
 	struct qs_ladder *ladder = &endpoint->ladder;
-	unsigned n = ladder->steer != NULL ? QS_LADDER_FDS : 0;
-	struct qs_link *link;
 	int fds[QS_LADDER_FDS];
 
 	if (ladder->steer != NULL)
 		qs_steer_fds(ladder->steer, fds);
+	qs_link_send_fds(link, fds, ladder->steer != NULL ? QS_LADDER_FDS : 0);
+}
+
+/* All who are bound. */
+static void tell(struct qs_endpoint *endpoint)
+{
+	struct qs_link *link;
+
 	TAILQ_FOREACH(link, &endpoint->member->links, link)
 	{
 		if (is_twin(endpoint, link))
-			qs_link_send_fds(link, fds, n);
+			tell_one(endpoint, link);
 	}
 }
 
@@ -112,17 +118,11 @@ static bool try_load(struct qs_endpoint *endpoint)
 
 void qs_ladder_bound(struct qs_endpoint *endpoint, struct qs_link *newcomer)
 {
-	int fds[QS_LADDER_FDS];
-
 	if (!qs_member_is_eldest(endpoint->member, newcomer) || try_load(endpoint))
 		return;
-	if (endpoint->ladder.steer != NULL) {
-		qs_steer_fds(endpoint->ladder.steer, fds);
-		qs_link_send_fds(newcomer, fds, QS_LADDER_FDS);
-	} else {
-		qs_link_send_fds(newcomer, NULL, 0);
+	tell_one(endpoint, newcomer);
+	if (endpoint->ladder.steer == NULL)
 		qs_ladder_search(endpoint);
-	}
 }
 
 /* A sibling has attached a program: if ours came in between, puts it back. */
@@ -188,11 +188,17 @@ void qs_ladder_leave(struct qs_endpoint *endpoint)
 
 #else /* built without clang, bpftool or libbpf */
 
+static void tell_one(struct qs_endpoint *endpoint, struct qs_link *link)
+{
+	(void)endpoint;
+	qs_link_send_fds(link, NULL, 0);
+}
+
 void qs_ladder_bound(struct qs_endpoint *endpoint, struct qs_link *newcomer)
 {
 	if (!qs_member_is_eldest(endpoint->member, newcomer))
 		return;
-	qs_link_send_fds(newcomer, NULL, 0);
+	tell_one(endpoint, newcomer);
 	qs_ladder_search(endpoint);
 }
 
@@ -227,8 +233,21 @@ void qs_ladder_gone(struct qs_endpoint *endpoint)
 	qs_ladder_search_later(endpoint);
 }
 
+/* Those whose queue was full: without the program one gets what is its own by hand-off only, and nothing new. */
+static void tell_again(struct qs_endpoint *endpoint)
+{
+	struct qs_link *link;
+
+	TAILQ_FOREACH(link, &endpoint->member->links, link)
+	{
+		if (link->untold && endpoint->ladder.load == NULL)
+			tell_one(endpoint, link);
+	}
+}
+
 void qs_ladder_sweep(struct qs_endpoint *endpoint)
 {
+	tell_again(endpoint);
 	/* The kernel closes a dead sibling's socket when it likes. */
 	if (endpoint->engine->now_ns < endpoint->ladder.mend_until_ns)
 		mend(endpoint);

@@ -100,7 +100,8 @@ static inline void udp_open(struct qs_udp *udp)
 	port = udp->port;
 }
 
-static inline void join(struct party *p, enum qs_steering steering)
+/* A member whose socket is not bound yet. */
+static inline void enter(struct party *p, enum qs_steering steering)
 {
 	struct qs_addr at = address();
 
@@ -118,6 +119,11 @@ static inline void join(struct party *p, enum qs_steering steering)
 	assert_int_equal(qs_member_join(&p->engine, &p->endpoint, &at, 1, &p->member), 0);
 	p->endpoint.member = p->member;
 	settle();
+}
+
+static inline void join(struct party *p, enum qs_steering steering)
+{
+	enter(p, steering);
 	udp_open(&p->endpoint.udp);
 	qs_member_bound(p->member);
 	settle();

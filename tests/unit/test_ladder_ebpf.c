@@ -13,11 +13,35 @@
 
 static bool loads;
 
+static int all_leave(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < N; i++) {
+		if (parties[i].member == NULL)
+			continue;
+		qs_ladder_leave(&parties[i].endpoint);
+		leave(&parties[i]);
+		qs_udp_close(&parties[i].endpoint.udp);
+	}
+	return 0;
+}
+
+static void wait_for_load(void)
+{
+	struct pollfd pfd;
+
+	while (parties[0].endpoint.ladder.load != NULL) {
+		pfd = (struct pollfd){.fd = parties[0].engine.group_epfd, .events = POLLIN};
+		assert_true(poll(&pfd, 1, 60000) > 0);
+		settle();
+	}
+	settle();
+}
+
 /* The eldest loads in a thread, and both are steered; or nobody may, and the hash stays. */
 static void the_loop_goes_on_while_one_loads(void **state)
 {
 	struct qs_ladder *ladder = &parties[0].endpoint.ladder;
-	struct pollfd pfd;
 	struct qs_udp first;
 
 	(void)state;
@@ -27,12 +51,7 @@ static void the_loop_goes_on_while_one_loads(void **state)
 	qs_udp_close(&first);
 	join(&parties[1], QS_STEERING_EBPF);
 	assert_true(ladder->tried || ladder->load == NULL);
-	while (ladder->load != NULL) {
-		pfd = (struct pollfd){.fd = parties[0].engine.group_epfd, .events = POLLIN};
-		assert_true(poll(&pfd, 1, 60000) > 0);
-		settle();
-	}
-	settle();
+	wait_for_load();
 	all_are(loads ? QS_RUNG_EBPF : QS_RUNG_HASH);
 	if (loads)
 		assert_int_equal(misled(), 0);
@@ -49,14 +68,40 @@ static void the_loop_goes_on_while_one_loads(void **state)
 	assert_null(ladder->load);
 }
 
-static int two_leave(void **state)
+/* One whose link is full when it is bound is told when there is room. */
+static void who_could_not_be_told_is_told_later(void **state)
 {
+	static uint8_t data[60000];
+	struct qs_udp_train train = {.data = data, .len = sizeof(data), .segment = sizeof(data)};
+	struct qs_addr at;
+	struct qs_link *link;
+	struct qs_udp first;
+
 	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
-		leave(&parties[i]);
-		qs_udp_close(&parties[i].endpoint.udp);
-	}
-	return 0;
+	port = 0;
+	udp_open(&first);
+	join(&parties[0], QS_STEERING_EBPF);
+	qs_udp_close(&first);
+	join(&parties[1], QS_STEERING_EBPF);
+	wait_for_load();
+	enter(&parties[2], QS_STEERING_EBPF);
+	link = qs_member_link(parties[0].member, parties[2].member->slot);
+	at = address();
+	train.local_len = qs_addr_to_sockaddr(&at, AF_INET, &train.local);
+	train.remote_len = qs_addr_to_sockaddr(&at, AF_INET, &train.remote);
+	while (link->queued == 0)
+		assert_true(qs_link_send(link, QS_HANDOFF_PACKETS, 0, &train));
+	udp_open(&parties[2].endpoint.udp);
+	qs_member_bound(parties[2].member);
+	while (!link->untold)
+		turn(&parties[0]);
+	settle();
+	later(QS_NSEC);
+	assert_false(link->untold);
+	wait_for_load();
+	all_are(loads ? QS_RUNG_EBPF : QS_RUNG_HASH);
+	if (loads)
+		assert_int_equal(misled(), 0);
 }
 
 /* Why there can be no program here; NULL if there can, and then there must be one. */
@@ -82,7 +127,8 @@ static const char *why_not(void)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(the_loop_goes_on_while_one_loads, two_leave),
+		cmocka_unit_test_teardown(the_loop_goes_on_while_one_loads, all_leave),
+		cmocka_unit_test_teardown(who_could_not_be_told_is_told_later, all_leave),
 	};
 	const char *why = why_not();
 	int failed;
