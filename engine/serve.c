@@ -14,10 +14,16 @@ bool qs_addr_is_any(const struct qs_addr *addr)
 	return memcmp(addr->ip, zero, sizeof(zero)) == 0;
 }
 
+/* Of link-local addresses: one may be there once on each interface. 0 = not said. */
+static bool scopes_agree(const struct qs_addr *a, const struct qs_addr *b)
+{
+	return a->scope_id == b->scope_id || a->scope_id == 0 || b->scope_id == 0;
+}
+
 bool qs_addr_equal(const struct qs_addr *a, const struct qs_addr *b)
 {
 	return a->family == b->family && a->port == b->port &&
-	       memcmp(a->ip, b->ip, sizeof(a->ip)) == 0;
+	       memcmp(a->ip, b->ip, sizeof(a->ip)) == 0 && scopes_agree(a, b);
 }
 
 bool qs_addr_overlap(const struct qs_addr *a, const struct qs_addr *b)
@@ -59,7 +65,8 @@ bool qs_serve_covers(const struct qs_serve *serve, const struct qs_addr *local)
 {
 	return serve->endpoint.family == local->family && serve->endpoint.port == local->port &&
 	       (qs_addr_is_any(&serve->endpoint) ||
-		memcmp(serve->endpoint.ip, local->ip, sizeof(local->ip)) == 0);
+		(memcmp(serve->endpoint.ip, local->ip, sizeof(local->ip)) == 0 &&
+		 scopes_agree(&serve->endpoint, local)));
 }
 
 unsigned qs_serve_fit(const struct qs_serve *serve, const struct qs_addr *local, const char *name)

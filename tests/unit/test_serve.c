@@ -61,6 +61,27 @@ static void addresses_fit(void **state)
 	assert_int_equal(qs_serve_fit(&wild, &six, "a.test"), 0);
 }
 
+/* A link-local address may be there on each interface. */
+static void scopes_differ(void **state)
+{
+	struct qs_addr one = {.family = AF_INET6, .port = 443, .ip = {0xfe, 0x80, [15] = 1}},
+		       two = one, unsaid = one;
+	struct qs_serve a, b;
+
+	(void)state;
+	one.scope_id = 1;
+	two.scope_id = 2;
+	a = serve(&one, "h3", "");
+	b = serve(&two, "h3", "");
+	assert_false(qs_addr_equal(&one, &two));
+	assert_false(qs_addr_overlap(&one, &two));
+	assert_true(qs_addr_equal(&one, &unsaid));
+	assert_false(qs_serve_clash(&a, &b));
+	assert_int_equal(qs_serve_fit(&a, &two, ""), 0);
+	assert_true(qs_serve_fit(&b, &two, "") > 0);
+	assert_true(qs_serve_fit(&b, &unsaid, "") > 0);
+}
+
 static void only_one_program_has_a_pair(void **state)
 {
 	struct qs_serve a = serve(&any, "h3", "a.test"), b = a;
@@ -112,9 +133,8 @@ static void bad_ones_are_seen(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_fit),
-		cmocka_unit_test(addresses_fit),
-		cmocka_unit_test(only_one_program_has_a_pair),
+		cmocka_unit_test(names_fit),	     cmocka_unit_test(addresses_fit),
+		cmocka_unit_test(scopes_differ),     cmocka_unit_test(only_one_program_has_a_pair),
 		cmocka_unit_test(bad_ones_are_seen),
 	};
 
