@@ -137,7 +137,7 @@ static void truncated_long_headers(void **state)
 static void version_negotiation(void **state)
 {
 	uint8_t data[1200], answer[1500];
-	struct timeval limit = {.tv_sec = 5};
+	struct timeval limit = {.tv_sec = KIT_MS_MAX / 1000};
 	bool v1 = false, v2 = false;
 	ssize_t n;
 
@@ -198,7 +198,7 @@ static const uint8_t *kit_secret(void)
 static void dead_connections_are_reset(void **state)
 {
 	struct qs_cid_fields fields = {.generation = kit_engine.generation, .nonce = {1, 2, 3}};
-	const struct timeval limit = {.tv_sec = 2};
+	const struct timeval limit = {.tv_sec = KIT_MS_MAX / 1000};
 	uint8_t data[100] = {0x40}, answer[1500], token[NGTCP2_STATELESS_RESET_TOKENLEN];
 	ngtcp2_cid cid = {.datalen = QS_CID_LEN};
 	unsigned answers = 0;
@@ -226,6 +226,29 @@ static void dead_connections_are_reset(void **state)
 		answers++;
 	assert_in_range(answers, 1, 300);
 	goes_on();
+}
+
+/* RFC 9000, 21.11: no server can be made to end the connections of another that has the same certificate. */
+static void each_address_has_a_secret_of_its_own(void **state)
+{
+	const struct qs_endpoint *endpoint, *other;
+	uint16_t port_two = port;
+	int two = kit_listen(KIT_TWO, &port_two);
+	unsigned pairs = 0, same = 0;
+
+	(void)state;
+	TAILQ_FOREACH(endpoint, &kit_engine.endpoints, link)
+	TAILQ_FOREACH(other, &kit_engine.endpoints, link)
+	{
+		if (!endpoint->server || !other->server || endpoint == other)
+			continue;
+		pairs++;
+		same += memcmp(other->reset_secret, endpoint->reset_secret,
+			       sizeof(endpoint->reset_secret)) == 0;
+	}
+	close(two);
+	assert_int_equal(pairs, 2);
+	assert_int_equal(same, 0);
 }
 
 /* First packets that nobody can decrypt, from many ports. */
@@ -269,9 +292,13 @@ int main(void)
 {
 #define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, start, stop)
 	static const struct CMUnitTest tests[] = {
-		WITH_ENGINE(random_datagrams),	      WITH_ENGINE(empty_datagrams),
-		WITH_ENGINE(truncated_long_headers),  WITH_ENGINE(version_negotiation),
-		WITH_ENGINE(short_headers_of_nobody), WITH_ENGINE(dead_connections_are_reset),
+		WITH_ENGINE(random_datagrams),
+		WITH_ENGINE(empty_datagrams),
+		WITH_ENGINE(truncated_long_headers),
+		WITH_ENGINE(version_negotiation),
+		WITH_ENGINE(short_headers_of_nobody),
+		WITH_ENGINE(dead_connections_are_reset),
+		WITH_ENGINE(each_address_has_a_secret_of_its_own),
 		WITH_ENGINE(many_junk_initials),
 	};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A packet for a connection that nobody has is answered by a stateless reset, of whoever may have the secret; one of a
-// living connection never is.
+// Packets for no connection of ours: those of siblings are handed over, those of nobody answered by a stateless reset, of
+// whoever may have the secret, and those of living connections never so.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +12,7 @@
 #include "conn_parts.h"
 #include "group_kit.h"
 
+#include <netinet/udp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -183,6 +184,33 @@ static void a_retired_id_is_no_orphan(void **state)
 	assert_int_equal(resets(0), 1);
 }
 
+/* A train of the network's may hold packets of several connections: each goes to its owner, and what belongs together
+ * goes in one message. */
+static void a_train_is_cut_where_ids_change(void **state)
+{
+	static const uint16_t slots[] = {1, 1, 2, 1, FREE_SLOT};
+	const uint16_t segment = 100;
+	uint8_t data[5 * 100] = {0};
+	int size = segment;
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++) {
+		data[i * segment] = 0x40;
+		id_of(data + i * segment + 1, slots[i]);
+	}
+	if (setsockopt(client, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof(size)) < 0 ||
+	    !parties[0].endpoint.udp.gro)
+		skip();
+	assert_int_equal(
+		sendto(client, data, sizeof(data), 0, (struct sockaddr *)&target, sizeof(target)),
+		sizeof(data));
+	qs_endpoint_drain(&parties[0].endpoint);
+	settle();
+	assert_int_equal(parties[0].endpoint.udp.received_trains, 1);
+	assert_int_equal(parties[0].member->handed_out, 3);
+	assert_true(resets(0) >= 1); /* and what the one in slot 1 asked for */
+}
+
 int main(void)
 {
 #define WITH_ALL(test) cmocka_unit_test_setup_teardown(test, all_join, all_leave)
@@ -190,6 +218,7 @@ int main(void)
 		WITH_ALL(who_is_handed_one_asks_the_others), WITH_ALL(who_is_asked_asks_nobody),
 		WITH_ALL(a_small_one_is_answered_by_few),    WITH_ALL(many_are_not_all_answered),
 		WITH_ALL(a_taken_slot_is_left_alone),	     WITH_ALL(a_retired_id_is_no_orphan),
+		WITH_ALL(a_train_is_cut_where_ids_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
