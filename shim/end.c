@@ -47,32 +47,49 @@ static ssize_t tell_again(enum qs_end_side side, ssize_t result, int error)
 	return error == ECONNRESET ? tell(EPIPE) : result;
 }
 
-static ssize_t tell_open(int fd, struct qs_mark *mark, enum qs_end_side side, ssize_t result)
+/* What is to be told, 0 = nothing. `error` is the kernel's own, 0 or ECONNRESET. */
+static int find_error(int fd, const struct qs_mark *mark, enum qs_end_side side, ssize_t result,
+		      int error)
 {
 	struct qs_slot_view slot;
-	int error = result < 0 && errno != EPIPE ? errno : 0;
 
-	if (mark->error == QS_TOLD_END)
-		return tell_again(side, result, error);
-	if (error && error != ECONNRESET)
-		return result;
 	if (qs_pages_slot(mark, &slot)) {
 		if (side == QS_END_READ && slot.fin_given)
 			return 0; /* as TCP: what comes after a FIN is for writes and SO_ERROR */
 		if (slot.state == QS_SLOT_ENDED && slot.error)
-			error = slot.error;
-		else if (side == QS_END_READ && result == 0 && engine_died(mark, &slot))
-			error = ECONNRESET;
+			return slot.error;
+		if (side == QS_END_READ && result == 0 && engine_died(mark, &slot))
+			return ECONNRESET;
 	} else if (side == QS_END_READ && result == 0 && qs_pages_lost(fd, mark)) {
-		error = ECONNRESET;
+		return ECONNRESET;
 	}
-	if (!error)
+	return error;
+}
+
+static ssize_t tell_open(int fd, struct qs_mark *mark, enum qs_end_side side, ssize_t result)
+{
+	int native = result < 0 && errno != EPIPE ? errno : 0, error;
+
+	if (mark->error == QS_TOLD_END)
+		return tell_again(side, result, native);
+	if (native && native != ECONNRESET)
 		return result;
+	error = find_error(fd, mark, side, result, native);
+	if (!error)
+		return native ? 0 : result;
 	if (!qs_pages_take_error(mark)) /* another thread is about to say so in the mark */
 		return tell_again(side, result, result < 0 ? errno : 0);
 	mark->error = QS_TOLD_END;
 	qs_sock_set_mark(fd, mark);
 	return tell(error);
+}
+
+bool qs_end_is_error(int fd)
+{
+	struct qs_mark mark;
+
+	return qs_may_look() && qs_sock_mark(fd, &mark) && mark.state == QS_MARK_OPEN &&
+	       mark.error != QS_TOLD_END && find_error(fd, &mark, QS_END_READ, 0, 0);
 }
 
 ssize_t qs_end_look(int fd, enum qs_end_side side, ssize_t result)

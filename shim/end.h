@@ -14,6 +14,9 @@ enum qs_end_side { QS_END_READ, QS_END_WRITE };
 /* The slow half of the functions below. */
 ssize_t qs_end_look(int fd, enum qs_end_side side, ssize_t result);
 
+/* A read of a mapped descriptor has met the end of the data: true if that is an errno, which this does not tell yet. */
+bool qs_end_is_error(int fd);
+
 static inline bool qs_end_is_told_as_is(int error)
 {
 	return error == EAGAIN || error == EINTR || error == EBADF || error == ENOTSOCK ||

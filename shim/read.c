@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The read and recv family: the kernel's own; the end of a connection is told as TCP tells it. */
+#include "address.h"
 #include "end.h"
 #include "raw.h"
+#include "read_flags.h"
 #include "real.h"
 #include "sock.h"
 
-#include "address.h"
-
-#include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
-#include <string.h>
-#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <time.h>
 
@@ -19,14 +16,8 @@
  * Theory. Bytes come from the kernel: success costs one branch. Four things of AF_UNIX must not be
  * seen: the name of the engine's end (TCP leaves the address of a received message empty), that
  * MSG_TRUNC gives bytes where TCP throws them away, that MSG_ERRQUEUE gives bytes of the stream, and
- * that MSG_PEEK with MSG_WAITALL does not wait for all.
+ * that MSG_PEEK with MSG_WAITALL does not wait for all (read_flags.c).
  */
-
-static bool is_not_for_unix(int flags)
-{
-	return (flags & (MSG_TRUNC | MSG_ERRQUEUE)) ||
-	       (flags & (MSG_PEEK | MSG_WAITALL)) == (MSG_PEEK | MSG_WAITALL);
-}
 
 /* In a process that pays attention only. */
 static bool is_mapped(int fd)
@@ -39,157 +30,22 @@ static bool is_mapped(int fd)
 	return yes;
 }
 
-static int64_t now_ms(void)
+/* recv() of no bytes gives 0 where there are some, and tells an end where there are none; read() does not. */
+static ssize_t end_recv(int fd, ssize_t got, size_t wanted)
 {
-	struct timespec t;
+	int there = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* When a read that begins now must end (SO_RCVTIMEO); -1 = never. */
-static int64_t deadline_ms(int fd)
-{
-	struct timeval limit = {0};
-	socklen_t len = sizeof(limit);
-
-	if (qs_sys_getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &len) < 0 ||
-	    (!limit.tv_sec && !limit.tv_usec))
-		return -1;
-	return now_ms() + (int64_t)limit.tv_sec * 1000 + (limit.tv_usec + 999) / 1000;
-}
-
-static void close_it(void *fd)
-{
-	qs_sys_close(*(int *)fd);
-}
-
-/* Waits until something new has come to a readable socket. False at an end, a signal or the deadline. */
-static bool await_more(int epfd, int64_t deadline)
-{
-	struct epoll_event event;
-	int64_t left = deadline < 0 ? 0 : deadline - now_ms();
-	int limit = deadline < 0 ? -1 : left < 0 ? 0 : left > INT_MAX ? INT_MAX : (int)left;
-
-	return epoll_wait(epfd, &event, 1, limit) == 1 &&
-	       !(event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR));
-}
-
-/* Looks again whenever something has come to what `epfd` watches, and gives what the last look gave. */
-static ssize_t look_again(int epfd, int fd, const struct msghdr *msg, size_t len, int flags,
-			  ssize_t got, int64_t deadline)
-{
-	bool more = true;
-
-	while (more && (size_t)got < len) {
-		struct msghdr copy = *msg;
-		ssize_t again;
-
-		more = await_more(epfd, deadline);
-		again = qs_real.recvmsg(fd, &copy, (flags & ~MSG_WAITALL) | MSG_DONTWAIT);
-		if (again <= 0)
-			break;
-		got = again;
-	}
-	return got;
-}
-
-/*
- * MSG_PEEK with MSG_WAITALL, after a first look that gave less than was asked for: an edge-triggered event says that more
- * has come. Where there is no descriptor left for that, the first look must do.
- */
-static ssize_t peek_on(int fd, const struct msghdr *msg, size_t len, int flags, ssize_t first,
-		       int64_t deadline)
-{
-	struct epoll_event want = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
-	int epfd = (int)qs_raw(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0, 0), saved = errno;
-	ssize_t got;
-
-	if (epfd < 0)
-		return first;
-	pthread_cleanup_push(close_it, &epfd);
-	got = qs_raw(SYS_epoll_ctl, epfd, EPOLL_CTL_ADD, fd, &want) < 0
-		      ? first
-		      : look_again(epfd, fd, msg, len, flags, first, deadline);
-	pthread_cleanup_pop(1);
-	errno = saved;
-	return got;
-}
-
-/* SO_PEEK_OFF: each look goes on where the last one ended. */
-static bool has_offset(int fd)
-{
-	int offset = -1;
-	socklen_t len = sizeof(offset);
-
-	return qs_sys_getsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &offset, &len) == 0 && offset >= 0;
-}
-
-static ssize_t peek_all(int fd, const struct msghdr *msg, size_t len, int flags)
-{
-	int64_t deadline = deadline_ms(fd);
-	struct msghdr copy = *msg;
-	ssize_t got = qs_real.recvmsg(fd, &copy, flags & ~MSG_WAITALL);
-
-	if (got <= 0 || (size_t)got >= len || (flags & MSG_DONTWAIT) || !qs_may_swap() ||
-	    (qs_sys_fcntl(fd, F_GETFL, 0) & O_NONBLOCK) || has_offset(fd))
-		return got;
-	return peek_on(fd, msg, len, flags, got, deadline);
-}
-
-/* What is thrown away goes here, any thread's: nobody reads it. Not on the stack, which may be as small as can be. */
-#define N_WASTE 64
-static char waste[65536];
-
-/* MSG_TRUNC: throws away up to `len` bytes, or counts them. */
-static ssize_t discard(int fd, size_t len, int flags)
-{
-	struct iovec iov[N_WASTE];
-	struct msghdr msg = {.msg_iov = iov};
-	int saved = errno, pass = flags & ~MSG_TRUNC;
-	size_t total = 0, step;
-	ssize_t got;
-
-	do {
-		step = 0;
-		for (msg.msg_iovlen = 0; msg.msg_iovlen < N_WASTE && step < len - total;
-		     msg.msg_iovlen++) {
-			struct iovec *piece = &iov[msg.msg_iovlen];
-
-			piece->iov_base = waste;
-			piece->iov_len = len - total - step < sizeof(waste) ? len - total - step
-									    : sizeof(waste);
-			step += piece->iov_len;
-		}
-		if ((pass & (MSG_PEEK | MSG_WAITALL)) == (MSG_PEEK | MSG_WAITALL))
-			return peek_all(fd, &msg, step, pass);
-		got = qs_real.recvmsg(fd, &msg,
-				      pass | (total && !(pass & MSG_WAITALL) ? MSG_DONTWAIT : 0));
-		if (got > 0)
-			total += (size_t)got;
-	} while (got > 0 && (size_t)got == step && total < len && !(flags & MSG_PEEK));
-	if (total)
-		errno = saved;
-	return total ? (ssize_t)total : got;
-}
-
-/* A read with such flags, of a mapped socket. TCP has an error queue, and ours is empty. */
-static ssize_t receive(int fd, struct iovec *iov, size_t n, size_t len, int flags)
-{
-	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
-
-	if (flags & MSG_ERRQUEUE) {
-		errno = EAGAIN;
-		return -1;
-	}
-	return flags & MSG_TRUNC ? discard(fd, len, flags) : peek_all(fd, &msg, len, flags);
+	if (got == 0 && !wanted && qs_may_look() &&
+	    qs_raw(SYS_ioctl, fd, FIONREAD, &there, 0) == 0 && !there)
+		wanted = 1;
+	return qs_end_read(fd, got, wanted);
 }
 
 static ssize_t receive_one(int fd, void *buf, size_t len, int flags)
 {
 	struct iovec iov = {.iov_base = buf, .iov_len = len};
 
-	return qs_end_read(fd, receive(fd, &iov, 1, len, flags), len);
+	return end_recv(fd, qs_read_flags(fd, &iov, 1, len, flags), len);
 }
 
 static size_t total_length(const struct iovec *iov, size_t n)
@@ -222,20 +78,34 @@ QS_EXPORT ssize_t readv(int fd, const struct iovec *iov, int n)
 	return qs_end_read(fd, got, got == 0 && n > 0 ? total_length(iov, (size_t)n) : 0);
 }
 
+QS_EXPORT ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
+{
+	ssize_t got = qs_real.preadv2(fd, iov, n, offset, flags);
+
+	if (got > 0 || !qs_active())
+		return got;
+	return qs_end_read(fd, got, got == 0 && n > 0 ? total_length(iov, (size_t)n) : 0);
+}
+
+QS_EXPORT ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off64_t offset, int flags)
+{
+	return preadv2(fd, iov, n, offset, flags);
+}
+
 QS_EXPORT ssize_t recv(int fd, void *buf, size_t len, int flags)
 {
-	if (__builtin_expect(is_not_for_unix(flags), 0) && is_mapped(fd))
+	if (__builtin_expect(qs_read_is_not_for_unix(flags), 0) && is_mapped(fd))
 		return receive_one(fd, buf, len, flags);
-	return qs_end_read(fd, qs_real.recv(fd, buf, len, flags), len);
+	return end_recv(fd, qs_real.recv(fd, buf, len, flags), len);
 }
 
 ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size, int flags);
 
 QS_EXPORT ssize_t __recv_chk(int fd, void *buf, size_t len, size_t size, int flags)
 {
-	if (__builtin_expect(is_not_for_unix(flags), 0) && len <= size && is_mapped(fd))
+	if (__builtin_expect(qs_read_is_not_for_unix(flags), 0) && len <= size && is_mapped(fd))
 		return receive_one(fd, buf, len, flags);
-	return qs_end_read(fd, qs_real.recv_chk(fd, buf, len, size, flags), len);
+	return end_recv(fd, qs_real.recv_chk(fd, buf, len, size, flags), len);
 }
 
 /* An address that a real call gave goes to the app, unless it is the engine's: TCP gives none. */
@@ -255,11 +125,11 @@ QS_EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,
 	ssize_t got;
 
 	if (!qs_active() || !addr || !addr_len || (int)*addr_len < 0) {
-		if (__builtin_expect(is_not_for_unix(flags), 0) && !addr && is_mapped(fd))
+		if (__builtin_expect(qs_read_is_not_for_unix(flags), 0) && !addr && is_mapped(fd))
 			return receive_one(fd, buf, len, flags);
-		return qs_end_read(fd, qs_real.recvfrom(fd, buf, len, flags, addr, addr_len), len);
+		return end_recv(fd, qs_real.recvfrom(fd, buf, len, flags, addr, addr_len), len);
 	}
-	if (is_not_for_unix(flags) && is_mapped(fd)) {
+	if (qs_read_is_not_for_unix(flags) && is_mapped(fd)) {
 		got = receive_one(fd, buf, len, flags);
 		if (got >= 0)
 			*addr_len = 0;
@@ -268,7 +138,7 @@ QS_EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t len, int flags,
 	got = qs_real.recvfrom(fd, buf, len, flags, (struct sockaddr *)&from, &from_len);
 	if (got >= 0)
 		give_address(fd, &from, from_len, addr, addr_len);
-	return qs_end_read(fd, got, len);
+	return end_recv(fd, got, len);
 }
 
 ssize_t __recvfrom_chk(int fd, void *restrict buf, size_t len, size_t size, int flags,
@@ -292,30 +162,29 @@ static void notice_descriptors(struct msghdr *msg)
 			qs_state_activate();
 }
 
-QS_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+/* What a message has room for. */
+static size_t room(const struct msghdr *msg)
+{
+	return msg->msg_iovlen <= IOV_MAX ? total_length(msg->msg_iov, msg->msg_iovlen) : 0;
+}
+
+/* recvmsg() in a process that may have mapped sockets; an end is not told yet. */
+static ssize_t receive_message(int fd, struct msghdr *msg, int flags)
 {
 	struct sockaddr_storage from;
-	struct msghdr copy;
-	size_t wanted;
+	struct msghdr copy = *msg;
 	ssize_t got;
 
-	if (!qs_active() || !msg) {
-		got = qs_real.recvmsg(fd, msg, flags);
-		if (got >= 0 && __builtin_expect(msg && msg->msg_controllen > 0, 0))
-			notice_descriptors(msg);
-		return got;
-	}
-	copy = *msg;
 	if (msg->msg_name && (int)msg->msg_namelen >= 0) {
 		copy.msg_name = &from;
 		copy.msg_namelen = sizeof(from);
 	}
-	wanted = msg->msg_iovlen <= 1024 ? total_length(msg->msg_iov, msg->msg_iovlen) : 0;
-	if (is_not_for_unix(flags) && is_mapped(fd)) {
-		got = receive(fd, msg->msg_iov, msg->msg_iovlen, wanted, flags);
-		copy.msg_namelen = 0;
+	if (qs_read_is_not_for_unix(flags) && is_mapped(fd)) {
+		got = qs_read_flags(fd, msg->msg_iov, msg->msg_iovlen, room(msg), flags);
+		if (copy.msg_name)
+			copy.msg_namelen = 0;
 		copy.msg_controllen = 0;
-		copy.msg_flags = 0;
+		copy.msg_flags = flags & MSG_CMSG_CLOEXEC;
 	} else {
 		got = qs_real.recvmsg(fd, &copy, flags);
 	}
@@ -327,7 +196,86 @@ QS_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
 		else
 			msg->msg_namelen = copy.msg_namelen;
 	}
-	return qs_end_read(fd, got, wanted);
+	return got;
+}
+
+QS_EXPORT ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	ssize_t got;
+
+	if (qs_active() && msg) {
+		got = receive_message(fd, msg, flags);
+		return end_recv(fd, got, got == 0 ? room(msg) : 1);
+	}
+	got = qs_real.recvmsg(fd, msg, flags);
+	if (got >= 0 && __builtin_expect(msg && msg->msg_controllen > 0, 0))
+		notice_descriptors(msg);
+	return got;
+}
+
+/* What is left until `end`, into `timeout`. False if nothing is. */
+static bool is_time_left(const struct timespec *end, struct timespec *timeout)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	timeout->tv_sec = end->tv_sec - now.tv_sec;
+	timeout->tv_nsec = end->tv_nsec - now.tv_nsec;
+	if (timeout->tv_nsec < 0) {
+		timeout->tv_sec--;
+		timeout->tv_nsec += 1000000000;
+	}
+	if (timeout->tv_sec < 0)
+		*timeout = (struct timespec){0};
+	return timeout->tv_sec || timeout->tv_nsec;
+}
+
+/*
+ * As the kernel does it: an errno that waits is told before any data, one that is met after a message waits for the next
+ * call, and the time is looked at after each message only.
+ */
+static int receive_each(int fd, struct mmsghdr *msgs, unsigned n, int flags,
+			struct timespec *timeout)
+{
+	int saved = errno, error = 0;
+	socklen_t len = sizeof(error);
+	struct timespec end = {0};
+	unsigned done;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error) {
+		errno = error;
+		return -1;
+	}
+	if (timeout) {
+		clock_gettime(CLOCK_MONOTONIC, &end);
+		end.tv_sec += timeout->tv_sec + (end.tv_nsec + timeout->tv_nsec) / 1000000000;
+		end.tv_nsec = (end.tv_nsec + timeout->tv_nsec) % 1000000000;
+	}
+	for (done = 0; done < n; done++) {
+		struct msghdr *msg = &msgs[done].msg_hdr;
+		ssize_t got = receive_message(fd, msg, flags & ~MSG_WAITFORONE);
+
+		if (done == 0)
+			got = end_recv(fd, got, got == 0 ? room(msg) : 1);
+		if (got < 0 || (got == 0 && done > 0 && room(msg) && qs_end_is_error(fd)))
+			break;
+		msgs[done].msg_len = (unsigned)got;
+		if (flags & MSG_WAITFORONE)
+			flags |= MSG_DONTWAIT;
+		if (timeout && !is_time_left(&end, timeout)) {
+			done++;
+			break;
+		}
+	}
+	if (done == 0 && n > 0)
+		return -1;
+	errno = saved;
+	return (int)done;
+}
+
+static bool is_time(const struct timespec *t)
+{
+	return !t || (t->tv_sec >= 0 && t->tv_nsec >= 0 && t->tv_nsec < 1000000000);
 }
 
 QS_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
@@ -336,6 +284,8 @@ QS_EXPORT int recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
 	size_t wanted = 1;
 	int got;
 
+	if (msgs && is_time(timeout) && qs_may_swap() && is_mapped(fd))
+		return receive_each(fd, msgs, n, flags, timeout);
 	if ((flags & MSG_ERRQUEUE) && is_mapped(fd)) {
 		errno = EAGAIN;
 		return -1;

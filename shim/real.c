@@ -134,6 +134,11 @@ static ssize_t early_readv(int fd, const struct iovec *iov, int n)
 	return qs_result(qs_raw(SYS_readv, fd, iov, n, 0));
 }
 
+static ssize_t early_preadv2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
+{
+	return qs_result(qs_raw6(SYS_preadv2, fd, (long)iov, n, offset, 0, flags));
+}
+
 static ssize_t early_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *addr,
 			      socklen_t *addr_len)
 {
@@ -188,6 +193,23 @@ static ssize_t early_write(int fd, const void *buf, size_t len)
 static ssize_t early_writev(int fd, const struct iovec *iov, int n)
 {
 	return qs_result(qs_raw(SYS_writev, fd, iov, n, 0));
+}
+
+static ssize_t early_pwritev2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
+{
+	return qs_result(qs_raw6(SYS_pwritev2, fd, (long)iov, n, offset, 0, flags));
+}
+
+static ssize_t early_sendfile(int out, int in, off_t *offset, size_t len)
+{
+	return qs_result(qs_raw(SYS_sendfile, out, in, offset, len));
+}
+
+static ssize_t early_splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t len,
+			    unsigned flags)
+{
+	return qs_result(
+		qs_raw6(SYS_splice, in, (long)in_offset, out, (long)out_offset, (long)len, flags));
 }
 
 static ssize_t early_sendto(int fd, const void *buf, size_t len, int flags,
@@ -349,6 +371,7 @@ struct qs_real qs_real = {
 	.capset = early_capset,
 	.read = early_read,
 	.readv = early_readv,
+	.preadv2 = early_preadv2,
 	.recv = early_recv,
 	.recvfrom = early_recvfrom,
 	.recvmsg = early_recvmsg,
@@ -358,10 +381,13 @@ struct qs_real qs_real = {
 	.recvfrom_chk = early_recvfrom_chk,
 	.write = early_write,
 	.writev = early_writev,
+	.pwritev2 = early_pwritev2,
 	.send = early_send,
 	.sendto = early_sendto,
 	.sendmsg = early_sendmsg,
 	.sendmmsg = early_sendmmsg,
+	.sendfile = early_sendfile,
+	.splice = early_splice,
 	.getaddrinfo = early_getaddrinfo,
 	.gethostbyname = early_gethostbyname,
 	.gethostbyname2 = early_gethostbyname2,
@@ -417,6 +443,7 @@ void qs_real_bind(void)
 	BIND(capset);
 	BIND(read);
 	BIND(readv);
+	BIND(preadv2);
 	BIND(recv);
 	BIND(recvfrom);
 	BIND(recvmsg);
@@ -426,10 +453,13 @@ void qs_real_bind(void)
 	bind_one(&qs_real.recvfrom_chk, "__recvfrom_chk");
 	BIND(write);
 	BIND(writev);
+	BIND(pwritev2);
 	BIND(send);
 	BIND(sendto);
 	BIND(sendmsg);
 	BIND(sendmmsg);
+	BIND(sendfile);
+	BIND(splice);
 	BIND(getaddrinfo);
 	BIND(gethostbyname);
 	BIND(gethostbyname2);

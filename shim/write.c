@@ -94,6 +94,19 @@ QS_EXPORT ssize_t writev(int fd, const struct iovec *iov, int n)
 	return qs_end_write(fd, qs_real.writev(fd, iov, n));
 }
 
+/* With an offset it is no call for sockets. */
+QS_EXPORT ssize_t pwritev2(int fd, const struct iovec *iov, int n, off_t offset, int flags)
+{
+	if (offset == -1 && !flags && qs_may_swap() && qs_sock_was_mapped(fd))
+		return writev(fd, iov, n);
+	return qs_end_write(fd, qs_real.pwritev2(fd, iov, n, offset, flags));
+}
+
+QS_EXPORT ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off64_t offset, int flags)
+{
+	return pwritev2(fd, iov, n, offset, flags);
+}
+
 QS_EXPORT ssize_t send(int fd, const void *buf, size_t len, int flags)
 {
 	ssize_t sent;

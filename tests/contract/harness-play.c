@@ -280,7 +280,7 @@ static bool is_blocked(pid_t tid)
 	static const long calls[] = {
 		SYS_read,   SYS_readv,	 SYS_recvfrom,	  SYS_recvmsg,	SYS_write,
 		SYS_writev, SYS_sendto,	 SYS_sendmsg,	  SYS_accept,	SYS_accept4,
-		SYS_ppoll,  SYS_connect, SYS_epoll_pwait, SYS_pselect6,
+		SYS_ppoll,  SYS_connect, SYS_epoll_pwait, SYS_pselect6, SYS_recvmmsg,
 #ifdef SYS_poll
 		SYS_poll,   SYS_select,	 SYS_epoll_wait,
 #endif
