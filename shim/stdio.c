@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* stdio's readers: the end of a connection is told as TCP tells it. */
+#ifndef __NO_INLINE__
+#define __NO_INLINE__ /* else <stdio.h> defines some of them itself */
+#endif
 #include "end.h"
 #include "real.h"
 #include "state.h"

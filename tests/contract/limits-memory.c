@@ -30,7 +30,7 @@ static bool first(const struct ct_addr *addr)
 	struct rlimit limit, small;
 	FILE *statm = fopen("/proc/self/statm", "r");
 	int fd = ct_socket(AF_INET, 0), rc, error;
-	unsigned long pages;
+	unsigned long pages = 0;
 	bool connected;
 	char c;
 
