@@ -22,12 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-#define IN_USE_TRIES 20u
-#define IN_USE_MS 5
-#define WAIT_AGAIN_NS (10 * QS_NSEC)
 
 static const char *address_text(const struct qs_addr *address, char out[static 64])
 {
@@ -144,34 +139,13 @@ static int make_reset_secret(struct qs_endpoint *endpoint, const uint8_t *key)
 		       : -EIO;
 }
 
-/*
- * The last will of a server that was killed binds its address for a moment for each peer (will_main.c), and a
- * supervisor starts the next one just then: with 1,000 peers it was in use for 1 to 5 % of the first 300 ms. So it is
- * tried again for a while; but an app that asks for a taken address again and again must not stop the loop.
- */
-static int open_patiently(struct qs_endpoint *endpoint, const struct qs_udp_options *options)
-{
-	struct qs_engine *engine = endpoint->engine;
-	int rv = qs_endpoint_open(endpoint, options);
-
-	if (rv != -EADDRINUSE ||
-	    (engine->waited_ns != 0 && engine->now_ns - engine->waited_ns < WAIT_AGAIN_NS))
-		return rv;
-	engine->waited_ns = engine->now_ns;
-	for (unsigned i = 0; i < IN_USE_TRIES && rv == -EADDRINUSE; i++) {
-		nanosleep(&(struct timespec){.tv_nsec = IN_USE_MS * QS_MSEC}, NULL);
-		rv = qs_endpoint_open(endpoint, options);
-	}
-	return rv;
-}
-
 static int bind_server(struct qs_endpoint *endpoint, char *text)
 {
 	struct qs_udp_options options = {.reuseport = qs_member_has_neighbour(endpoint->member),
 					 .has_owner = endpoint->owner >= 0,
 					 .owner = (uid_t)endpoint->owner};
 	struct stat st;
-	int rv = open_patiently(endpoint, &options);
+	int rv = qs_endpoint_open(endpoint, &options);
 
 	if (rv == -EADDRINUSE)
 		explain_in_use(endpoint, text);
@@ -191,8 +165,7 @@ static int server_open(struct qs_engine *engine, const struct qs_addr *address,
 		       const struct qs_rule *rule, struct qs_endpoint **out, char *text)
 {
 	struct qs_tls_creds *creds = qs_engine_creds(engine, rule, text);
-	struct qs_endpoint *endpoint =
-		creds != NULL ? qs_endpoint_new(engine, address, true) : NULL;
+	struct qs_endpoint *endpoint = creds != NULL ? qs_endpoint_new(engine, address, true) : NULL;
 	int rv;
 
 	if (endpoint == NULL)

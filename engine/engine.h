@@ -131,7 +131,6 @@ struct qs_engine {
 	bool group_waits; /* we wait for others, and serve nothing but links */
 	uint8_t *handoff_memory; /* one message being read */
 	int probe_fd; /* asks whether a listener is there */
-	uint64_t waited_ns; /* when a listener's address was last waited for */
 	uint32_t next_listener_id;
 	uint64_t next_conn_id;
 	uint64_t resets_since_ns; /* stateless resets sent since then */
