@@ -55,7 +55,8 @@ static int find(const struct qs_addr *address, uint16_t host, struct qs_steer **
 		*out = NULL;
 		rv = -EPROTO;
 	}
-	if (rv == -ENOENT)
+	/* What a stranger has put there in the administrator's place counts as nothing. */
+	if (rv == -ENOENT || rv == -ENOTDIR || rv == -EPERM)
 		rv = qs_steer_load(out, host);
 	pthread_mutex_unlock(&lock);
 	return rv;

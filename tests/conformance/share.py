@@ -358,6 +358,22 @@ def test_pins():
               kit.until(lambda: [m["steering"] for m in kit.members(port)] == ["hash"] * 2), kit.members(port))
     for app in apps:
         app.end()
+    squatted(port)
+
+
+def squatted(port):
+    """Where users may write into that file system, as the kernel mounts it, one of them can be there first."""
+    stranger = os.path.join(PINS, f"quicshim-udp4-{port}-7f000001")
+    os.mkdir(stranger)
+    os.chown(stranger, kit.NOBODY, kit.NOBODY)
+    server = policy("server-squatted", defaults() + f"[listen * *]\nsteering = ebpf\n{pair()}")
+    apps = [App(server, "serve", "127.0.0.1", port, i, "reuseport") for i in range(2)]
+    kit.check("pins: root's engines share the port", [a.line() for a in apps] == ["ready"] * 2)
+    kit.check("pins: and do not care for what a stranger has put there",
+              kit.until(lambda: [m["steering"] for m in kit.members(port)] == ["ebpf"] * 2), kit.members(port))
+    for app in apps:
+        app.end()
+    os.rmdir(stranger)
 
 
 if PART == "ebpf":
