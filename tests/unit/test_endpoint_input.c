@@ -10,9 +10,11 @@
 
 #include "cid.h"
 #include "conn_parts.h"
+#include "endpoint_parts.h"
 #include "group_kit.h"
 
 #include <netinet/udp.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,6 +36,13 @@ static void settle(void)
 {
 	for (int i = 0; i < 64; i++)
 		party_turn(&parties[i % N]);
+}
+
+/* Without the third one. */
+static void settle_two(void)
+{
+	for (int i = 0; i < 64; i++)
+		party_turn(&parties[i % 2]);
 }
 
 /* The first one has a UDP socket. In slot 1 is somebody with another key. */
@@ -211,6 +220,61 @@ static void a_train_is_cut_where_ids_change(void **state)
 	assert_true(resets(0) >= 1); /* and what the one in slot 1 asked for */
 }
 
+/* Each costs keys and a packet, and anybody can ask for it in anybody's name. */
+static void refusals_are_few(void **state)
+{
+	struct qs_udp_train train = {.segment = LEN};
+	ngtcp2_cid id = {.datalen = 8};
+	struct qs_addr local = address(1), remote = address(9);
+
+	(void)state;
+	train.local_len = qs_addr_to_sockaddr(&local, AF_INET, &train.local);
+	train.remote_len = qs_addr_to_sockaddr(&remote, AF_INET, &train.remote);
+	for (int i = 0; i < 1500; i++)
+		qs_endpoint_refuse(&parties[0].endpoint, &train, NGTCP2_PROTO_VER_V1, &id, &id,
+				   NGTCP2_CONNECTION_REFUSED);
+	assert_int_equal(parties[0].endpoint.n_refused, 1000);
+}
+
+static void empty_graves(struct qs_engine *engine)
+{
+	struct qs_grave *grave;
+
+	while ((grave = SLIST_FIRST(&engine->graves)) != NULL) {
+		SLIST_REMOVE_HEAD(&engine->graves, link);
+		grave->fn(grave);
+	}
+}
+
+/* What has come to a socket that is about to close is handed on before. */
+static void who_closes_hands_on_what_is_there(void **state)
+{
+	struct qs_endpoint *endpoint = calloc(1, sizeof(*endpoint));
+	struct qs_engine *engine = &parties[0].engine;
+	struct qs_addr at = address(1);
+	uint8_t packet[LEN] = {0x40};
+
+	(void)state;
+	party_leave(&parties[2]);
+	*endpoint = (struct qs_endpoint){.engine = engine,
+					 .address = at,
+					 .server = true,
+					 .owner = -1,
+					 .udp = parties[0].endpoint.udp};
+	parties[0].endpoint.udp.fd = -1;
+	endpoint->source.fd = endpoint->udp.fd;
+	assert_int_equal(qs_member_join(engine, endpoint, &at, 1, &endpoint->member), 0);
+	TAILQ_INSERT_TAIL(&engine->endpoints, endpoint, link);
+	settle_two();
+	id_of(packet + 1, 1);
+	assert_int_equal(sendto(client, packet, LEN, 0, (struct sockaddr *)&target, sizeof(target)),
+			 LEN);
+	qs_endpoint_release(endpoint);
+	empty_graves(engine);
+	settle_two();
+	assert_int_equal(parties[1].member->handed_in, 1);
+}
+
 int main(void)
 {
 #define WITH_ALL(test) cmocka_unit_test_setup_teardown(test, all_join, all_leave)
@@ -218,7 +282,8 @@ int main(void)
 		WITH_ALL(who_is_handed_one_asks_the_others), WITH_ALL(who_is_asked_asks_nobody),
 		WITH_ALL(a_small_one_is_answered_by_few),    WITH_ALL(many_are_not_all_answered),
 		WITH_ALL(a_taken_slot_is_left_alone),	     WITH_ALL(a_retired_id_is_no_orphan),
-		WITH_ALL(a_train_is_cut_where_ids_change),
+		WITH_ALL(a_train_is_cut_where_ids_change),   WITH_ALL(refusals_are_few),
+		WITH_ALL(who_closes_hands_on_what_is_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -104,6 +104,52 @@ static void who_could_not_be_told_is_told_later(void **state)
 		assert_int_equal(misled(), 0);
 }
 
+/* How many of the 4-tuples fall to this member. */
+static unsigned share_of(const struct party *of, const struct party *seen_by)
+{
+#ifdef QS_HAVE_STEER
+	struct qs_steer_slot_view view;
+
+	assert_int_equal(
+		qs_steer_slot_view(seen_by->endpoint.ladder.steer, of->member->slot, &view), 0);
+	return view.buckets;
+#else
+	(void)of;
+	(void)seen_by;
+	return 0;
+#endif
+}
+
+/* New connections of one that was killed go to the others, soon and for good. */
+static void who_is_killed_has_no_share(void **state)
+{
+	struct qs_udp first;
+
+	(void)state;
+	if (!loads)
+		return;
+	port = 0;
+	udp_open(&first);
+	for (unsigned i = 0; i < 3; i++) {
+		join(&parties[i], QS_STEERING_EBPF);
+		if (i == 0)
+			qs_udp_close(&first);
+		wait_for_load();
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		parties[i].endpoint.n_listeners = 1;
+		qs_ladder_update(&parties[i].endpoint);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		assert_in_range(share_of(&parties[i], &parties[0]), 85, 86);
+	leave(&parties[1]);
+	qs_udp_close(&parties[1].endpoint.udp);
+	settle();
+	later(QS_NSEC);
+	assert_int_equal(share_of(&parties[0], &parties[0]), 128);
+	assert_int_equal(share_of(&parties[2], &parties[0]), 128);
+}
+
 /* Why there can be no program here; NULL if there can, and then there must be one. */
 static const char *why_not(void)
 {
@@ -129,6 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(the_loop_goes_on_while_one_loads, all_leave),
 		cmocka_unit_test_teardown(who_could_not_be_told_is_told_later, all_leave),
+		cmocka_unit_test_teardown(who_is_killed_has_no_share, all_leave),
 	};
 	const char *why = why_not();
 	int failed;
