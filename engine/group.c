@@ -132,7 +132,8 @@ static void accept_links(struct qs_member *member)
 		}
 		if (fd < 0)
 			return;
-		if (!believed(member, fd) || qs_link_new(member, fd, QS_GROUP_SLOTS) < 0) {
+		if (!believed(member, fd) || member->n_links >= QS_GROUP_LINKS_MAX ||
+		    qs_link_new(member, fd, QS_GROUP_SLOTS) < 0) {
 			member->refused++;
 			qs_stranger_empty(fd);
 			close(fd);

@@ -8,6 +8,7 @@
 
 #define QS_GROUP_SLOTS 256u /* server sockets of one family and port in a network namespace */
 #define QS_GROUP_SERVES_MAX 1024u /* of one member */
+#define QS_GROUP_LINKS_MAX (2 * QS_GROUP_SLOTS) /* of one member: two that join at once may have two */
 
 /*
  * Theory. Each server socket is a *member*: it has the name `quicshim/udp4/PORT/SLOT` (or udp6), an
@@ -71,9 +72,10 @@ struct qs_member {
 	struct qs_serve *serves; /* as published */
 	unsigned n_serves;
 	TAILQ_HEAD(, qs_link) links;
+	unsigned n_links;
 	uint32_t sync;
 	uint64_t handed_out, handed_in, lost; /* trains */
-	uint64_t refused; /* strangers at our name */
+	uint64_t refused; /* strangers at our name, and who came when there were too many */
 	uint64_t met_ns, alone_since_ns;
 	bool incomplete; /* a link ended, or could not be made: the sweep looks who is there */
 	bool deaf; /* no descriptors are left: the listener rests until the sweep */

@@ -48,6 +48,7 @@ void qs_link_end(struct qs_link *link)
 	link->member->incomplete = true;
 	link->member->alone_since_ns = link->member->engine->now_ns;
 	TAILQ_REMOVE(&link->member->links, link, link);
+	link->member->n_links--;
 	qs_group_watch(link->member->engine, EPOLL_CTL_DEL, &link->source, 0);
 	close(link->source.fd);
 	link->source.fd = -1;
@@ -433,6 +434,7 @@ int qs_link_new(struct qs_member *member, int fd, unsigned to)
 		return rv;
 	}
 	TAILQ_INSERT_TAIL(&member->links, link, link);
+	member->n_links++;
 	memcpy(hello.token_secret, member->endpoint->token_secret, sizeof(hello.token_secret));
 	memcpy(hello.program, member->engine->program, sizeof(hello.program));
 	qs_link_say(link, QS_HANDOFF_HELLO, 0, &hello, sizeof(hello));

@@ -188,6 +188,40 @@ static void without_descriptors_it_is_deaf_for_a_while(void **state)
 	settle();
 }
 
+/* One whom we believe, who may be a user with fewer rights (udp-owner), can't use up our descriptors. */
+static void links_are_bounded(void **state)
+{
+	enum { MANY = QS_GROUP_LINKS_MAX + 100 };
+	static int fds[MANY];
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	struct rlimit limit;
+	int n;
+
+	(void)state;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < 2 * MANY)
+		skip();
+	n = snprintf(name.sun_path + 1, 100, "quicshim/udp4/%u/0", at.port);
+	for (unsigned i = 0; i < MANY; i++) {
+		fds[i] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(fds[i], (struct sockaddr *)&name,
+					 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+						     (size_t)n)),
+				 0);
+		party_turn(&parties[0]);
+	}
+	assert_int_equal(parties[0].member->n_links, QS_GROUP_LINKS_MAX);
+	assert_int_equal(parties[0].member->refused, 101);
+	for (unsigned i = 0; i < MANY; i++)
+		close(fds[i]);
+	for (int i = 0; i < 64; i++)
+		settle();
+	assert_int_equal(parties[0].member->n_links, 1);
+	assert_non_null(link_of(0));
+}
+
 int main(void)
 {
 #define WITH_BOTH(test) cmocka_unit_test_setup_teardown(test, both_join, both_leave)
@@ -201,6 +235,7 @@ int main(void)
 		WITH_BOTH(descriptors_are_closed),
 		WITH_BOTH(forged_probes_are_few),
 		WITH_BOTH(without_descriptors_it_is_deaf_for_a_while),
+		WITH_BOTH(links_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
