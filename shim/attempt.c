@@ -30,6 +30,8 @@
 #define CROWD_MS 2000
 #define CROWD_PAUSE_MS 2
 #define SNDBUF_FILLED 212992 /* without blocking a quarter of it is filled: the kernel's default */
+#define SNDBUF_LEAST                                                                               \
+	32768 /* what the header and the filler fit into, however small the program's own */
 #define ORPHAN 1 /* the engine died during the attempt, and may not have seen it */
 
 static int fail(int error)
@@ -94,22 +96,41 @@ int qs_attempt_wait(int fd)
 }
 
 /*
+ * For O_ASYNC, before the last octet of the filler: the kernel signals room only after a write that found none while the
+ * flag was on. It goes on for good when the socket has its number. The engine takes nothing yet. Returns true if the octet
+ * is sent with it.
+ */
+static bool arm_signal(int fresh, int size)
+{
+	int least = 1;
+	long rc;
+
+	qs_sys_fcntl(fresh, F_SETFL, O_NONBLOCK | O_ASYNC);
+	qs_sys_setsockopt(fresh, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
+	rc = qs_ask_send(fresh, "", 1, NULL, 0, MSG_DONTWAIT);
+	qs_sys_fcntl(fresh, F_SETFL, O_NONBLOCK);
+	qs_sys_setsockopt(fresh, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	return rc == 1;
+}
+
+/*
  * The header goes out. Blocking: the least SO_SNDBUF, which the header fills. Non-blocking: the
  * final one, and filler enough that a quarter of it stays in use until the engine reads (control.h
  * says why). Returns 0 or -errno.
  */
-static int send_header(int fresh, struct qs_connect_req *req, const int extra[2])
+static int send_header(int fresh, int flags, struct qs_connect_req *req, const int extra[2])
 {
 	static const uint8_t zeros[65536];
 	int fds[QS_ASK_FDS_MAX] = {fresh, extra[0], extra[1]}, size = 1;
 	unsigned n_fds = extra[0] < 0 ? 1 : extra[1] < 0 ? 2 : 3;
+	uint32_t sndbuf = req->sndbuf > SNDBUF_LEAST ? req->sndbuf : SNDBUF_LEAST, left = 0;
 	long rc;
 
-	req->total = sizeof(*req);
 	if (!(req->flags & QS_CONNECT_BLOCKING)) {
-		size = (int)(req->sndbuf / 2); /* the kernel doubles it */
-		req->total += req->sndbuf / 4;
+		size = (int)(sndbuf / 2); /* the kernel doubles it */
+		left = sndbuf / 4;
 	}
+	req->total = (uint32_t)sizeof(*req) + left;
 	qs_sys_setsockopt(fresh, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	/* The kernel bounds the descriptors that a user has in flight: the engine takes them from there soon. */
 	for (unsigned waited = 0;; waited += CROWD_PAUSE_MS) {
@@ -118,9 +139,18 @@ static int send_header(int fresh, struct qs_connect_req *req, const int extra[2]
 			break;
 		qs_sys_pause_ms(CROWD_PAUSE_MS);
 	}
-	for (uint32_t left = req->total - sizeof(*req); rc >= 0 && left > 0; left -= (uint32_t)rc)
-		rc = qs_ask_send(fresh, zeros, left < sizeof(zeros) ? left : sizeof(zeros), NULL, 0,
+	for (bool armed = !(flags & O_ASYNC) || !qs_option_may_signal(); rc >= 0 && left > 0;
+	     left -= (uint32_t)rc) {
+		uint32_t n = armed || left == 1 ? left : left - 1;
+
+		if (!armed && left == 1) {
+			armed = true;
+			if (arm_signal(fresh, size))
+				break;
+		}
+		rc = qs_ask_send(fresh, zeros, n < sizeof(zeros) ? n : sizeof(zeros), NULL, 0,
 				 MSG_DONTWAIT);
+	}
 	return rc < 0 ? (int)rc : 0;
 }
 
@@ -144,8 +174,8 @@ static int make_socket(int fd, int flags, struct qs_connect_req *req, const int 
 		if (rc == 0)
 			rc = qs_pages_prepare(); /* the engine has not been asked for anything yet */
 		if (rc == 0) {
-			qs_option_copy_known(fd, fresh, flags, false);
-			rc = send_header(fresh, req, extra);
+			qs_option_copy(fd, fresh, false);
+			rc = send_header(fresh, flags, req, extra);
 		}
 		if (rc == 0)
 			return fresh;
@@ -287,6 +317,14 @@ static void let_it_look(void)
 	qs_ask(&req, -1, &reply, NULL, 0, false);
 }
 
+/* What has had room before O_ASYNC was on is signalled now, as whenever a buffer gets a size. */
+static void signal_late(int fd, const struct qs_connect_req *req)
+{
+	int size = (int)(req->sndbuf / 2);
+
+	qs_sys_setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 /* Puts the engine's socket in the place of the app's, and waits for the end if that one blocks. */
 static int launch(const struct attempt *at)
 {
@@ -318,6 +356,8 @@ static int launch(const struct attempt *at)
 	 */
 	if (!blocks && qs_pages_engine() != known)
 		let_it_look();
+	if (!blocks && (at->flags & O_ASYNC) && qs_option_may_signal())
+		signal_late(fd, at->req);
 	if (!blocks)
 		return fail(EINPROGRESS);
 	return verdict[0] >= 0 ? wait_for_verdict(fd, ours, verdict[0], at->may_repeat)

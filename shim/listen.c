@@ -61,7 +61,7 @@ static int replace(int fd, int flags, int listener, uint64_t cookie)
 {
 	if (flags >= 0 && (flags & O_NONBLOCK))
 		qs_sys_fcntl(listener, F_SETFL, O_NONBLOCK);
-	qs_option_copy_known(fd, listener, flags, true);
+	qs_option_copy(fd, listener, true);
 	return qs_sock_replace(fd, listener, cookie);
 }
 

@@ -289,38 +289,42 @@ static bool is_locked(int fd, int name)
 	       (locks & (name == SO_SNDBUF ? SOCK_SNDBUF_LOCK : SOCK_RCVBUF_LOCK));
 }
 
-/*
- * Who gets which signal, whether or not O_ASYNC is on yet; whether the socket blocks is not touched. Not under a filter of
- * the program's (sandbox_calls.c).
- */
-static void copy_sigio(int from, int to, int flags)
+/* Not under a filter of the program's (sandbox_calls.c). */
+bool qs_option_may_signal(void)
+{
+	return !atomic_load_explicit(&qs_state.filtered, memory_order_relaxed) &&
+	       !atomic_load_explicit(&qs_state.sandboxed, memory_order_relaxed);
+}
+
+/* Who gets which signal, whether or not O_ASYNC is on yet; that comes when the socket is in its place. */
+static void copy_sigio(int from, int to)
 {
 	struct f_owner_ex owner;
 	int number;
 
-	if (atomic_load_explicit(&qs_state.filtered, memory_order_relaxed) ||
-	    atomic_load_explicit(&qs_state.sandboxed, memory_order_relaxed))
+	if (!qs_option_may_signal())
 		return;
 	number = qs_sys_fcntl(from, F_GETSIG, 0);
 	if (qs_sys_fcntl(from, F_GETOWN_EX, (long)&owner) == 0 && owner.pid)
 		qs_sys_fcntl(to, F_SETOWN_EX, (long)&owner);
 	if (number > 0)
 		qs_sys_fcntl(to, F_SETSIG, number);
-	if (flags < 0 || !(flags & O_ASYNC))
+}
+
+void qs_option_start_signals(int fd, int old_flags)
+{
+	int flags;
+
+	if (old_flags < 0 || !(old_flags & O_ASYNC) || !qs_option_may_signal())
 		return;
-	flags = qs_sys_fcntl(to, F_GETFL, 0);
+	flags = qs_sys_fcntl(fd, F_GETFL, 0);
 	if (flags >= 0)
-		qs_sys_fcntl(to, F_SETFL, flags | O_ASYNC);
+		qs_sys_fcntl(fd, F_SETFL, flags | O_ASYNC);
 }
 
 void qs_option_copy(int from, int to, bool sndbuf)
 {
-	qs_option_copy_known(from, to, qs_sys_fcntl(from, F_GETFL, 0), sndbuf);
-}
-
-void qs_option_copy_known(int from, int to, int flags, bool sndbuf)
-{
-	copy_sigio(from, to, flags);
+	copy_sigio(from, to);
 	qs_option_inherit(from, to, sndbuf);
 }
 

@@ -23,12 +23,16 @@ bool qs_option_rare_read(const struct qs_options *options, int level, int name, 
 void qs_option_rare_write(struct qs_options *options, int level, int name, int value);
 
 /*
- * Copies what the kernel keeps for any socket from one to another: the options noted so far, and SIGIO.
+ * Copies what the kernel keeps for any socket from one to another: the options noted so far, and who gets SIGIO.
  * SO_SNDBUF is not copied unless sndbuf is true.
  */
 void qs_option_copy(int from, int to, bool sndbuf);
-/* The same where F_GETFL of `from` is known: a system call less. */
-void qs_option_copy_known(int from, int to, int flags, bool sndbuf);
+/*
+ * O_ASYNC, where F_GETFL of the socket that was at this number says so: a signal of F_SETSIG tells the number that was
+ * there when O_ASYNC was set, so it is not copied.
+ */
+void qs_option_start_signals(int fd, int old_flags);
+bool qs_option_may_signal(void);
 /* The same without SIGIO: what accept() gives has it from nobody. */
 void qs_option_inherit(int from, int to, bool sndbuf);
 /* Reads what AF_UNIX does not keep from a TCP socket, and sets such on one. */

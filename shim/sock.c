@@ -171,13 +171,15 @@ static int is_other(int fd, uint64_t cookie)
 int qs_sock_replace(int fd, int fresh, uint64_t cookie)
 {
 	struct qs_epoll_saved saved;
-	int flags = qs_sys_fcntl(fd, F_GETFD, 0);
+	int flags = qs_sys_fcntl(fd, F_GETFD, 0), status = qs_sys_fcntl(fd, F_GETFL, 0);
 	int rc = is_other(fd, cookie);
 
 	if (rc == 0) {
 		remember(fd);
 		qs_epoll_take(fd, &saved);
 		rc = qs_sys_dup3(fresh, fd, flags >= 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
+		if (rc >= 0)
+			qs_option_start_signals(fd, status);
 		qs_epoll_give(fd, &saved);
 	}
 	qs_sys_close(fresh);
@@ -229,7 +231,7 @@ int qs_sock_renew(int fd, const struct qs_mark *mark)
 
 	if (fresh < 0)
 		return fresh;
-	qs_option_copy_known(fd, fresh, flags, true);
+	qs_option_copy(fd, fresh, true);
 	if (options) {
 		qs_option_spread(fresh, options, mark->v6);
 		bind_again(fresh, options->bound, mark->v6, has_chosen_port(fd));
