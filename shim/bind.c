@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* bind: the kernel's own; a port that the engine is just giving back counts as free. */
 #include "ask.h"
+#include "option.h"
 #include "raw.h"
 #include "real.h"
 #include "sock.h"
 #include "state.h"
 
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 
 /*
@@ -48,7 +50,11 @@ QS_EXPORT int bind(int fd, const struct sockaddr *addr, socklen_t len)
 	int rc = bind_it(fd, addr, len);
 	struct qs_addr bound;
 
-	if (rc == 0 && qs_watching() && qs_addr_from_sockaddr(&bound, addr, len) == 0)
+	if (rc == 0 && qs_watching() && qs_addr_from_sockaddr(&bound, addr, len) == 0) {
 		qs_sock_note_bind(fd, bound.port == 0);
+		/* The kernel sets it with an address that is not the wildcard. */
+		if (bound.family == AF_INET6)
+			qs_option_note(IPPROTO_IPV6, IPV6_V6ONLY);
+	}
 	return rc;
 }

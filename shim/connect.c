@@ -120,6 +120,7 @@ int qs_connect_take_error(int fd, struct qs_mark *mark, uint8_t told)
 		mark->error = 0;
 		return 0;
 	}
+	qs_sock_clear_error(fd);
 	mark->error = told;
 	qs_sock_set_mark(fd, mark);
 	return error;

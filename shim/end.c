@@ -79,6 +79,7 @@ static ssize_t tell_open(int fd, struct qs_mark *mark, enum qs_end_side side, ss
 		return native ? 0 : result;
 	if (!qs_pages_take_error(mark)) /* another thread is about to say so in the mark */
 		return tell_again(side, result, result < 0 ? errno : 0);
+	qs_sock_clear_error(fd);
 	mark->error = QS_TOLD_END;
 	qs_sock_set_mark(fd, mark);
 	return tell(error);

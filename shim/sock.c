@@ -124,6 +124,14 @@ void qs_sock_set_mark(int fd, const struct qs_mark *mark)
 	qs_sys_setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &value, sizeof(value));
 }
 
+void qs_sock_clear_error(int fd)
+{
+	int error;
+	socklen_t len = sizeof(error);
+
+	qs_sys_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+}
+
 int qs_sock_tcp_state(int fd)
 {
 	uint8_t state = 0;

@@ -16,6 +16,8 @@ bool qs_sock_mark(int fd, struct qs_mark *out);
 /* Connections will be accepted from this listener unseen (by io_uring): their marks are made when somebody asks. */
 void qs_sock_expect(const struct qs_mark *listener);
 void qs_sock_set_mark(int fd, const struct qs_mark *mark);
+/* An errno has been told: poll() says POLLERR no longer. */
+void qs_sock_clear_error(int fd);
 
 /*
  * A hint: true if a descriptor of this number was seen to be mapped in this process. It may be wrong either way: a
