@@ -111,8 +111,9 @@ def restart(steering, streams):
         return answer.stdout == b"new\n"
 
     kit.check(f"{what}: the successor takes over", kit.until(only_new, 20))
+    # Engines of the round before have the port until their clients' have lingered, which is as long as until() waits.
     kit.check(f"{what}: it is the rung of both",
-              kit.until(lambda: [m["steering"] for m in kit.members(port)] == [steering] * 2), kit.members(port))
+              kit.until(lambda: [m["steering"] for m in kit.members(port)] == [steering] * 2, 60), kit.members(port))
     time.sleep(BESIDE)
     ends = forgive(what, storm_ends(what, storm), log)
     kit.check(f"{what}: no connection is refused or reset", set(ends) <= {"old", "new"} and ends.get("new", 0) > 0,
