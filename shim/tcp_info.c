@@ -38,6 +38,16 @@ static uint8_t state_of(int fd, const struct qs_mark *mark, const struct qs_slot
 	return qs_raw6(SYS_ppoll, (long)&p, 1, (long)&now, 0, 8, 0) > 0 ? CLOSE_WAIT : ESTABLISHED;
 }
 
+/* Of this stream, and as it is now: the path's figures count all of its streams, and stand still when it does. */
+static uint32_t unacked(const struct qs_slot_view *slot, uint32_t mss)
+{
+	uint64_t bytes =
+		slot->sent_bytes > slot->acked_bytes ? slot->sent_bytes - slot->acked_bytes : 0;
+	uint64_t segments = bytes / mss + (bytes % mss != 0);
+
+	return segments < UINT32_MAX ? (uint32_t)segments : UINT32_MAX;
+}
+
 static void fill(struct tcp_info *info, const struct qs_slot_view *slot,
 		 const struct qs_path_figures *path)
 {
@@ -55,7 +65,7 @@ static void fill(struct tcp_info *info, const struct qs_slot_view *slot,
 	info->tcpi_snd_ssthresh = path->ssthresh_bytes / mss >= INFINITE_SSTHRESH
 					  ? INFINITE_SSTHRESH
 					  : (uint32_t)(path->ssthresh_bytes / mss);
-	info->tcpi_unacked = (path->in_flight_bytes + mss - 1) / mss;
+	info->tcpi_unacked = unacked(slot, mss);
 	info->tcpi_total_retrans = path->retransmits;
 	info->tcpi_segs_out = (uint32_t)path->sent_packets;
 	info->tcpi_segs_in = (uint32_t)path->received_packets;
