@@ -30,8 +30,11 @@ static inline void party_join(struct party *p, struct qs_addr at)
 	TAILQ_INIT(&p->engine.listeners);
 	TAILQ_INIT(&p->engine.conns);
 	TAILQ_INIT(&p->engine.endpoints);
-	p->endpoint = (struct qs_endpoint){
-		.engine = &p->engine, .address = at, .server = true, .udp.fd = -1};
+	p->endpoint = (struct qs_endpoint){.engine = &p->engine,
+					   .address = at,
+					   .server = true,
+					   .udp.fd = -1,
+					   .steering = QS_STEERING_HASH}; /* loads nothing */
 	assert_int_equal(qs_member_join(&p->engine, &p->endpoint, &at, 1, &p->member), 0);
 	p->endpoint.member = p->member;
 	TAILQ_INSERT_TAIL(&p->engine.endpoints, &p->endpoint, link);

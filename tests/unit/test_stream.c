@@ -10,6 +10,8 @@
 #include "engine/conn.h"
 #include "engine/stream_parts.h"
 
+#include <stdlib.h>
+
 #define PAYLOAD 1452
 
 static struct qs_conn conn = {.payload = PAYLOAD};
@@ -75,15 +77,16 @@ static void a_blocked_stream_asks_to_be_announced_only(void **state)
 /* accept() told of itself in the option page: the engine learns of it also from one that ends in a reset. */
 static void a_reset_tells_that_accept_speaks(void **state)
 {
-	static struct qs_page page;
+	struct qs_page *page = calloc(1, sizeof(*page) + sizeof(page->slots[0]));
 	struct qs_options options = {.accepted = 1};
-	struct qs_engine engine = {.pages = {.page = &page, .options = &options}};
+	struct qs_engine engine = {.pages = {.page = page, .options = &options}};
 	struct qs_stream stream = {.engine = &engine, .server = true, .source.fd = -1};
 
 	(void)state;
 	TAILQ_INIT(&engine.flush);
 	qs_stream_app_reset(&stream, true);
 	assert_true(engine.accepts_said);
+	free(page);
 }
 
 int main(void)
