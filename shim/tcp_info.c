@@ -41,10 +41,13 @@ static uint8_t state_of(int fd, const struct qs_mark *mark, const struct qs_slot
 /* Of this stream, and as it is now: the path's figures count all of its streams, and stand still when it does. */
 static uint32_t unacked(const struct qs_slot_view *slot, uint32_t mss)
 {
-	uint64_t bytes =
-		slot->sent_bytes > slot->acked_bytes ? slot->sent_bytes - slot->acked_bytes : 0;
-	uint64_t segments = bytes / mss + (bytes % mss != 0);
+	uint64_t bytes, segments;
 
+	/* What will never be acknowledged is no longer waited for. */
+	if (slot->state == QS_SLOT_ENDED || slot->sent_bytes <= slot->acked_bytes)
+		return 0;
+	bytes = slot->sent_bytes - slot->acked_bytes;
+	segments = bytes / mss + (bytes % mss != 0);
 	return segments < UINT32_MAX ? (uint32_t)segments : UINT32_MAX;
 }
 

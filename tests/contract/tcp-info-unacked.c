@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* TCP_INFO counts what is unacknowledged, and that becomes nothing when the peer has it all: programs wait for it. */
+/* TCP_INFO counts what is unacknowledged, and that becomes nothing when the peer has it all, or is gone with a reset:
+ * programs wait for it. */
 #include "harness.h"
 
 enum { ROUNDS = 8, BYTES = 60000 };
@@ -30,5 +31,16 @@ int main(void)
 		ct_note("round %d: all is acknowledged: %d", i, left > 0);
 		CHECK(left > 0);
 	}
+	ct_nonblock(pair[0], true);
+	ct_fill(pair[0], 1);
+	CHECK(setsockopt(pair[1], SOL_SOCKET, SO_LINGER, &(struct linger){1, 0},
+			 sizeof(struct linger)) == 0);
+	close(pair[1]);
+	ct_await(pair[0], POLLHUP);
+	for (int left = CT_LONG_MS; unacked(pair[0]) > 0; left--) {
+		CHECK(left > 0);
+		usleep(1000);
+	}
+	ct_note("after a reset: nothing");
 	return 0;
 }
