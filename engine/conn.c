@@ -32,7 +32,8 @@
 
 #define MOVED_NS (5 * QS_NSEC) /* in which clients learn that they must connect anew */
 #define MOVED_UNUSED_NS (30 * QS_NSEC) /* if they have opened no stream yet */
-#define CROWDED_NS (60 * QS_NSEC) /* of a server's idle connection, when half of the places are taken */
+/* Of a server's idle connection, when half of the places are taken. */
+#define CROWDED_NS (60 * QS_NSEC)
 #define CROWDED_UNUSED_NS (10 * QS_NSEC) /* that never had a stream */
 #define RETIRED_MAX 16u /* IDs that a connection remembers having had */
 

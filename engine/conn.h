@@ -58,7 +58,7 @@ struct qs_conn {
 	bool confirmed; /* the handshake is: a client may migrate */
 	bool path_stale; /* it could not be moved when it should have been */
 	bool path_lost; /* where it is, nothing got through */
-	struct qs_addr path_target; /* our address of the path being validated; family 0 = none is */
+	struct qs_addr path_target; /* our address of the path being validated; 0 = none is */
 	bool ping; /* the peer must hear from us now */
 	struct qs_cid_entry *cids; /* the newest first */
 	struct qs_reset_token *reset_tokens;

@@ -31,8 +31,8 @@ static bool same_rule(const struct qs_rule *a, const struct qs_rule *b)
 		a->congestion == b->congestion && a->idle_timeout_ns == b->idle_timeout_ns &&
 		a->keep_alive_ns == b->keep_alive_ns && a->linger_ns == b->linger_ns &&
 		a->handshake_timeout_ns == b->handshake_timeout_ns &&
-		a->connections == b->connections && a->migration == b->migration && !a->stream_per_connection &&
-		!b->stream_per_connection);
+		a->connections == b->connections && a->migration == b->migration &&
+		!a->stream_per_connection && !b->stream_per_connection);
 }
 
 static bool same_key(const struct qs_conn_key *a, const struct qs_conn_key *b)
@@ -112,7 +112,7 @@ static int client_begin(struct qs_conn *conn, struct qs_tls_creds *creds,
 /* Over how many UDP ports the connections to one peer go. */
 static unsigned ports_of(const struct qs_rule *rule)
 {
-	return rule->stream_per_connection ? PORTS_MAX
+	return rule->stream_per_connection     ? PORTS_MAX
 	       : rule->connections < PORTS_MAX ? rule->connections
 					       : PORTS_MAX;
 }

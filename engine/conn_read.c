@@ -244,7 +244,7 @@ static int cb_path_validation(ngtcp2_conn *quic, uint32_t flags, const ngtcp2_pa
 	.stream_reset = cb_stream_reset, .extend_max_stream_data = cb_more_stream_data,            \
 	.rand = cb_rand, .get_new_connection_id = cb_new_cid,                                      \
 	.remove_connection_id = cb_remove_cid, .update_key = ngtcp2_crypto_update_key_cb,          \
-	.path_validation = cb_path_validation, .dcid_status = cb_dcid_status,             \
+	.path_validation = cb_path_validation, .dcid_status = cb_dcid_status,                      \
 	.delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,                         \
 	.delete_crypto_cipher_ctx = ngtcp2_crypto_delete_crypto_cipher_ctx_cb,                     \
 	.get_path_challenge_data = ngtcp2_crypto_get_path_challenge_data_cb,                       \

@@ -203,7 +203,8 @@ struct qs_conn *qs_conn_accept(struct qs_endpoint *endpoint, const struct qs_rul
 
 	if (ngtcp2_accept(&hd, packet, len) != 0)
 		return NULL;
-	if (engine->n_conns >= QS_CONNS_MAX) { /* not for a moment only: the client shall not wait */
+	/* Not for a moment only: the client shall not wait. */
+	if (engine->n_conns >= QS_CONNS_MAX) {
 		qs_endpoint_refuse(endpoint, train, hd.version, &hd.scid, &hd.dcid,
 				   NGTCP2_CONNECTION_REFUSED);
 		return NULL;

@@ -112,7 +112,8 @@ static bool receive(int fd, struct qs_control_req *req, int *sent_fd)
 	       qs_header_is_control(req, (size_t)n);
 }
 
-static void serve_listen(struct qs_control_client *client, const struct qs_control_req *req, int tcp_fd)
+static void serve_listen(struct qs_control_client *client, const struct qs_control_req *req,
+			 int tcp_fd)
 {
 	struct qs_engine *engine = client->engine;
 	struct qs_control_reply answer = {.magic = QS_CONTROL_MAGIC};

@@ -49,7 +49,7 @@ bool qs_endpoint_send(struct qs_endpoint *endpoint, struct qs_conn *conn,
 }
 
 struct qs_endpoint *qs_endpoint_new(struct qs_engine *engine, const struct qs_addr *address,
-					bool server)
+				    bool server)
 {
 	struct qs_endpoint *endpoint = calloc(1, sizeof(*endpoint));
 

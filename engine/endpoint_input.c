@@ -252,8 +252,8 @@ static struct qs_conn *not_ours(const struct arrival *a)
 		bool decided = a->handed != NULL && a->handed->type == QS_HANDOFF_FLIGHT;
 
 		/* What a sibling handed on for its ID alone was not counted there. */
-		if ((a->handed != NULL && a->handed->type == QS_HANDOFF_ORPHAN) || !is_first_flight(a) ||
-		    (!decided && !is_admitted(a)))
+		if ((a->handed != NULL && a->handed->type == QS_HANDOFF_ORPHAN) ||
+		    !is_first_flight(a) || (!decided && !is_admitted(a)))
 			return NULL;
 		return first_flight(a);
 	}

@@ -165,7 +165,8 @@ static int server_open(struct qs_engine *engine, const struct qs_addr *address,
 		       const struct qs_rule *rule, struct qs_endpoint **out, char *text)
 {
 	struct qs_tls_creds *creds = qs_engine_creds(engine, rule, text);
-	struct qs_endpoint *endpoint = creds != NULL ? qs_endpoint_new(engine, address, true) : NULL;
+	struct qs_endpoint *endpoint =
+		creds != NULL ? qs_endpoint_new(engine, address, true) : NULL;
 	int rv;
 
 	if (endpoint == NULL)

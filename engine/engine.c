@@ -230,7 +230,8 @@ static int init_own(struct qs_engine *engine)
 	if (rv == 0)
 		rv = init_creds(engine);
 	if (rv == 0)
-		rv = qs_timer_set(&engine->timers, &engine->sweep, engine->now_ns + QS_LOOP_SWEEP_NS);
+		rv = qs_timer_set(&engine->timers, &engine->sweep,
+				  engine->now_ns + QS_LOOP_SWEEP_NS);
 	return rv;
 }
 

@@ -141,7 +141,7 @@ struct qs_engine {
 	TAILQ_HEAD(, qs_control_client) controls; /* that have said nothing yet */
 	unsigned n_control_strangers;
 	unsigned n_opening; /* server connections in the handshake */
-	uint16_t opening_from[QS_OPENING_SOURCES]; /* of those, by the hash of where they come from */
+	uint16_t opening_from[QS_OPENING_SOURCES]; /* of those, by a hash of the source */
 	uid_t refused_uids[16]; /* logged already */
 	unsigned n_refused_uids;
 	struct qs_status_totals totals;

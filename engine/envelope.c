@@ -252,7 +252,8 @@ static bool accept_one(struct qs_listener *listener)
 	struct qs_options applied;
 
 	if (fd < 0) {
-		if (errno == EINVAL) /* whoever shares it has shut it down, and it would say so for ever */
+		/* Whoever shares it has shut it down, and it would say so for ever. */
+		if (errno == EINVAL)
 			epoll_ctl(listener->engine->epfd, EPOLL_CTL_DEL, listener->tcp_fd, NULL);
 		else if (is_want(errno))
 			pause_accepting(listener, NO_DESCRIPTORS_NS);

@@ -170,7 +170,8 @@ int qs_errmap_ngtcp2(int liberr, bool established)
 
 int qs_errmap_stream(uint64_t app_code, bool exchanged)
 {
-	return (app_code == QS_APP_REFUSED || app_code == QS_APP_MOVED) && !exchanged ? ECONNREFUSED : ECONNRESET;
+	return (app_code == QS_APP_REFUSED || app_code == QS_APP_MOVED) && !exchanged ? ECONNREFUSED
+										      : ECONNRESET;
 }
 
 const char *qs_errmap_text(const ngtcp2_ccerr *error)

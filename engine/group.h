@@ -8,7 +8,8 @@
 
 #define QS_GROUP_SLOTS 256u /* server sockets of one family and port in a network namespace */
 #define QS_GROUP_SERVES_MAX 1024u /* of one member */
-#define QS_GROUP_LINKS_MAX (2 * QS_GROUP_SLOTS) /* of one member: two that join at once may have two */
+/* Of one member: two that join at once may have two. */
+#define QS_GROUP_LINKS_MAX (2 * QS_GROUP_SLOTS)
 
 /*
  * Theory. Each server socket is a *member*: it has the name `quicshim/udp4/PORT/SLOT` (or udp6), an
@@ -53,7 +54,7 @@ struct qs_link {
 	uint32_t asked, acked; /* the last SYNC that it was sent, and that it answered */
 	bool owes; /* it asked, and we have not answered `owed` */
 	uint32_t owed;
-	uint64_t owed_until_ns; /* how long that may last, and what is asked soon after; 0 = never */
+	uint64_t owed_until_ns; /* how long that may last, and what is asked soon after */
 	STAILQ_HEAD(, qs_link_message) queue;
 	size_t queued; /* octets */
 };

@@ -235,7 +235,8 @@ bool qs_ladder_probed(struct qs_endpoint *endpoint, const uint8_t *dcid, size_t 
 	link = qs_member_link(endpoint->member, probe.slot);
 	if (link != NULL && is_twin(endpoint, link) &&
 	    qs_endpoint_within_budget(engine, &engine->n_hints, HINTS_A_SECOND))
-		qs_link_hint(link, QS_HANDOFF_INDEX, probe.index, &probe.nonce, sizeof(probe.nonce));
+		qs_link_hint(link, QS_HANDOFF_INDEX, probe.index, &probe.nonce,
+			     sizeof(probe.nonce));
 	return true;
 }
 

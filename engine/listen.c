@@ -298,7 +298,8 @@ int qs_listener_new(struct qs_engine *engine, int tcp_fd, int backlog,
 	if (rv == 0)
 		rv = take_slot(listener);
 	if (rv == 0)
-		rv = *out_fd = make_listener(listener, backlog, listener->address.family == AF_INET6);
+		rv = *out_fd =
+			make_listener(listener, backlog, listener->address.family == AF_INET6);
 	/* Only now: connections may come while the endpoints' siblings are asked. */
 	if (rv >= 0)
 		rv = open_endpoints(listener, text);

@@ -69,7 +69,8 @@ void qs_loop_sweep(struct qs_timer *timer, uint64_t now_ns)
 bool qs_engine_idle(const struct qs_engine *engine)
 {
 	return engine->n_streams == 0 && TAILQ_EMPTY(&engine->listeners) &&
-	       engine->n_requests == 0 && engine->n_controls == engine->n_control_strangers && !qs_workers_busy(engine);
+	       engine->n_requests == 0 && engine->n_controls == engine->n_control_strangers &&
+	       !qs_workers_busy(engine);
 }
 
 uint64_t qs_engine_linger_ns(const struct qs_engine *engine)

@@ -54,7 +54,8 @@
 
 #define CALL SIGSTKFLT /* nobody has sent it since the 8087: not the app either */
 #define SLICE_NS (100 * QS_MSEC)
-#define PATIENCE_NS (10 * QS_NSEC) /* more than COPIES take; of the host's thread, unless we drain */
+/* More than COPIES take; of the host's thread, unless we drain. */
+#define PATIENCE_NS (10 * QS_NSEC)
 
 #define FLUSH_NS (5 * QS_NSEC) /* with what COPIES take less than the patience */
 

@@ -17,7 +17,7 @@ struct qs_pages {
 	uint32_t first_slot, n_slots, first_path, n_paths;
 	uint32_t *next; /* released slots in order, so that an old mark stays readable for long */
 	uint32_t free_head, free_tail, n_free;
-	uint32_t n_touched; /* slots of ours from here on were never taken; counts from first_slot */
+	uint32_t n_touched; /* from first_slot on; those after it were never taken */
 	uint8_t path_used[QS_PATHS_MAX];
 	uint64_t options_ignored; /* by sockets whose slots are another's now */
 };

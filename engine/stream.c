@@ -46,7 +46,8 @@
 #define ANNOUNCE_NS (QS_NSEC / 2)
 #define ANNOUNCE_CREDIT (320u * 1024u) /* more than half of the window, or it would not be sent */
 #define ORPHAN_NS (60 * QS_NSEC) /* as tcp_fin_timeout */
-#define ORPHAN_BLOCKED_NS (600 * QS_NSEC) /* the peer lives and has no room: TCP probes for as long as it answers */
+/* The peer lives and has no room: TCP probes for as long as it answers. */
+#define ORPHAN_BLOCKED_NS (600 * QS_NSEC)
 
 static void stream_event(struct qs_source *source, uint32_t events);
 

@@ -38,7 +38,7 @@ struct qs_stream {
 	bool was_reset; /* the kernel has said ECONNRESET of the app's end */
 	bool accepted; /* server: the app has it for certain; false = not known */
 	uint64_t opened_ns, backlog_until_ns, held_until_ns, orphan_ns;
-	uint64_t progress_ns; /* since when nothing of what the app wrote was acknowledged, if there is something */
+	uint64_t progress_ns; /* since when nothing of the app's was acknowledged */
 
 	/* From the app to the peer. Offsets count stream bytes. */
 	struct qs_chunk *tx_head, *tx_tail; /* from the first unacknowledged byte */

@@ -245,7 +245,8 @@ void qs_stream_push(struct qs_stream *stream)
 			return;
 		} else if (n < 0 && errno == EINTR) {
 			continue;
-		} else if (errno != EPIPE && errno != ECONNRESET) { /* no memory: nothing may be missing in the middle */
+		} else if (errno != EPIPE && errno != ECONNRESET) {
+			/* No memory: nothing may be missing in the middle. */
 			qs_stream_fail(stream, ECONNRESET, QS_APP_RESET);
 			return;
 		} else if (!app_is_deaf(stream)) {

@@ -22,7 +22,8 @@ struct qs_state {
 		filtered; /* [a] this process has set a seccomp filter: no call is made as another */
 	atomic_bool
 		sandboxed; /* [a] a seccomp filter came: no system call the app did not make (R7) */
-	atomic_bool blind, sealed, no_spawn, no_probe, mute; /* [a] what it would punish: sandbox.c */
+	/* [a] what it would punish: sandbox.c */
+	atomic_bool blind, sealed, no_spawn, no_probe, mute;
 	atomic_bool rings; /* [a] this process has set up an io_uring */
 	const struct qs_policy *policy; /* [I] NULL = none */
 	bool has_connect, has_listen; /* [I] a rule that maps */

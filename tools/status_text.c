@@ -77,7 +77,8 @@ static void print_engine(FILE *out, const struct qs_snapshot *s, bool verbose)
 			t->datagrams_sent, t->datagrams_received, t->datagrams_dropped);
 	if (verbose || t->retries_sent || t->flights_dropped)
 		fprintf(out,
-			"  flood        %" PRIu64 " clients asked to validate their address, %" PRIu64
+			"  flood        %" PRIu64
+			" clients asked to validate their address, %" PRIu64
 			" first packets not looked at\n",
 			t->retries_sent, t->flights_dropped);
 	if (verbose || t->faults_trapped || t->requests_refused)

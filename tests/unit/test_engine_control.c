@@ -340,7 +340,8 @@ static void stranger_is_refused(void **state)
 /* A TCP socket whose last close() waits for half a minute, as its owner wished. */
 static int slow_to_close(void)
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(addr);
 	struct linger linger = {1, 30};
 	static char octets[65536];

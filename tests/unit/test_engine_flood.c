@@ -183,11 +183,8 @@ int main(void)
 {
 #define WITH_ENGINE(test) cmocka_unit_test_setup_teardown(test, start, stop)
 	const struct CMUnitTest tests[] = {
-		WITH_ENGINE(whole_hellos),
-		WITH_ENGINE(unwanted_hellos),
-		WITH_ENGINE(half_hellos),
-		WITH_ENGINE(junk),
-		WITH_ENGINE(no_first_flights),
+		WITH_ENGINE(whole_hellos), WITH_ENGINE(unwanted_hellos),  WITH_ENGINE(half_hellos),
+		WITH_ENGINE(junk),	   WITH_ENGINE(no_first_flights),
 	};
 
 	return cmocka_run_group_tests(tests, kit_setup, kit_teardown);

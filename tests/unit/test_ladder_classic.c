@@ -123,8 +123,7 @@ static void ids_reach_their_slots(void **state)
 	(void)state;
 	for (unsigned round = 0; round < 4; round++) {
 		for (unsigned i = 0; i < N; i++) {
-			size_t len =
-				datagram(data, round % 2, HOST, (uint16_t)((N - 1 - i) * 60));
+			size_t len = datagram(data, round % 2, HOST, (uint16_t)((N - 1 - i) * 60));
 
 			data[0] ^= round & 2 ? 0x40 : 0; /* the second bit says nothing */
 			assert_int_equal(given(data, len), i);
@@ -282,7 +281,7 @@ int main(void)
 #define IPV4(test) cmocka_unit_test_setup_teardown(test, open_all, close_all)
 #define IPV6(test)                                                                                 \
 	{                                                                                          \
-		#test " IPv6", test, open_all, close_all, &family                                  \
+#test " IPv6", test, open_all, close_all, &family                                  \
 	}
 	const struct CMUnitTest tests[] = {
 		IPV4(ids_reach_their_slots),

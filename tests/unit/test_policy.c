@@ -165,10 +165,12 @@ static void test_every_key(void **state)
 	assert_false(policy->has_names);
 	qs_policy_free(policy);
 	/* all of them in [defaults], CRLF, no newline at the end */
-	policy =
-		parse("[defaults]\r\n" COMMON_KEYS
-		      "server-name=db.example.com\r\nca=/ca\r\nconnections=64\r\nstreams=shared\r\n"
-		      "client-ca=/clients\r\nworkers=16\r\nsteering=hash\r\nudp-owner=33\r\nhost-id=65535\r\ncid-key=/cid\r\nengine=thread\r\n\r\n[connect * *]\r\n[listen * *]");
+	policy = parse(
+		"[defaults]\r\n" COMMON_KEYS
+		"server-name=db.example.com\r\nca=/ca\r\nconnections=64\r\nstreams=shared\r\n"
+		"client-ca=/"
+		"clients\r\nworkers=16\r\nsteering=hash\r\nudp-owner=33\r\nhost-id=65535\r\ncid-"
+		"key=/cid\r\nengine=thread\r\n\r\n[connect * *]\r\n[listen * *]");
 	assert_int_equal(policy->n_rules, 2);
 	assert_int_equal(policy->placement, QS_PLACEMENT_THREAD);
 	assert_all_keys(&policy->rules[0]);
@@ -358,10 +360,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty),	  cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_prefer),
-		cmocka_unit_test(test_every_key), cmocka_unit_test(test_durations),
-		cmocka_unit_test(test_endpoints), cmocka_unit_test(test_hosts),
-		cmocka_unit_test(test_has_names),
+		cmocka_unit_test(test_prefer),	  cmocka_unit_test(test_every_key),
+		cmocka_unit_test(test_durations), cmocka_unit_test(test_endpoints),
+		cmocka_unit_test(test_hosts),	  cmocka_unit_test(test_has_names),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
