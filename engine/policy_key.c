@@ -61,10 +61,12 @@ static const char *const placement_names[] = {
 	[QS_PLACEMENT_PROCESS] = "process", [QS_PLACEMENT_THREAD] = "thread"};
 static const char *const congestion_names[] = {
 	[QS_CC_CUBIC] = "cubic", [QS_CC_BBR] = "bbr", [QS_CC_RENO] = "reno"};
-static const char *const steering_names[] = {[QS_STEERING_AUTO] = "auto",
-					     [QS_STEERING_EBPF] = "ebpf",
-					     [QS_STEERING_CLASSIC] = "classic",
-					     [QS_STEERING_HASH] = "hash"};
+static const char *const steering_names[] = {
+	[QS_STEERING_AUTO] = "auto",
+	[QS_STEERING_EBPF] = "ebpf",
+	[QS_STEERING_CLASSIC] = "classic",
+	[QS_STEERING_HASH] = "hash",
+};
 static_assert(sizeof(steering_names) / sizeof(steering_names[0]) == QS_STEERING_HASH + 1,
 	      "enum qs_steering");
 static const char *const streams_names[] = {"shared", "one"};

@@ -22,6 +22,33 @@ static inline void party_turn(struct party *p)
 		p->engine.group_source.fn(&p->engine.group_source, EPOLLIN);
 }
 
+/* All say what they have to say. */
+static inline void parties_settle(struct party *parties, unsigned n)
+{
+	for (unsigned i = 0; i < 64; i++)
+		party_turn(&parties[i % n]);
+}
+
+/* On a port that no other test has, also in a child. */
+static inline struct qs_addr party_address(uint8_t last)
+{
+	static uint16_t port;
+
+	if (port == 0)
+		port = (uint16_t)(20000 + getpid() % 20000);
+	return (struct qs_addr){.family = AF_INET, .port = port, .ip = {127, 0, 0, last}};
+}
+
+static inline void party_bury(struct qs_engine *engine)
+{
+	struct qs_grave *grave;
+
+	while ((grave = SLIST_FIRST(&engine->graves)) != NULL) {
+		SLIST_REMOVE_HEAD(&engine->graves, link);
+		grave->fn(grave);
+	}
+}
+
 static inline void party_join(struct party *p, struct qs_addr at)
 {
 	memset(p, 0, sizeof(*p));
@@ -42,16 +69,11 @@ static inline void party_join(struct party *p, struct qs_addr at)
 
 static inline void party_leave(struct party *p)
 {
-	struct qs_grave *grave;
-
 	if (p->member == NULL)
 		return;
 	qs_member_leave(p->member);
 	p->member = NULL;
-	while ((grave = SLIST_FIRST(&p->engine.graves)) != NULL) {
-		SLIST_REMOVE_HEAD(&p->engine.graves, link);
-		grave->fn(grave);
-	}
+	party_bury(&p->engine);
 	qs_group_fini(&p->engine);
 	qs_timers_fini(&p->engine.timers);
 	close(p->engine.epfd);

@@ -32,19 +32,6 @@ static struct qs_addr address(uint8_t last)
 	return (struct qs_addr){.family = AF_INET, .port = port, .ip = {127, 0, 0, last}};
 }
 
-static void settle(void)
-{
-	for (int i = 0; i < 64; i++)
-		party_turn(&parties[i % N]);
-}
-
-/* Without the third one. */
-static void settle_two(void)
-{
-	for (int i = 0; i < 64; i++)
-		party_turn(&parties[i % 2]);
-}
-
 /* The first one has a UDP socket. In slot 1 is somebody with another key. */
 static int all_join(void **state)
 {
@@ -62,7 +49,7 @@ static int all_join(void **state)
 	parties[0].endpoint.udp = udp;
 	assert_int_equal(qs_udp_batch_init(&parties[0].engine.batch), 0);
 	parties[1].member->secret = 2;
-	settle();
+	parties_settle(parties, N);
 	client = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	return 0;
 }
@@ -99,7 +86,7 @@ static void arrives(uint16_t slot, size_t len)
 	assert_int_equal(sendto(client, packet, len, 0, (struct sockaddr *)&target, sizeof(target)),
 			 len);
 	qs_endpoint_drain(&parties[0].endpoint);
-	settle();
+	parties_settle(parties, N);
 }
 
 /* From the first one to that in slot 1, for the latter's predecessor. */
@@ -113,7 +100,7 @@ static void hand_over(enum qs_handoff_type type)
 	train.local_len = qs_addr_to_sockaddr(&local, AF_INET, &train.local);
 	train.remote_len = qs_addr_to_sockaddr(&remote, AF_INET, &train.remote);
 	assert_true(qs_link_send(qs_member_link(parties[0].member, 1), type, 0, &train));
-	settle();
+	parties_settle(parties, N);
 }
 
 static void who_is_handed_one_asks_the_others(void **state)
@@ -214,7 +201,7 @@ static void a_train_is_cut_where_ids_change(void **state)
 		sendto(client, data, sizeof(data), 0, (struct sockaddr *)&target, sizeof(target)),
 		sizeof(data));
 	qs_endpoint_drain(&parties[0].endpoint);
-	settle();
+	parties_settle(parties, N);
 	assert_int_equal(parties[0].endpoint.udp.received_trains, 1);
 	assert_int_equal(parties[0].member->handed_out, 3);
 	assert_true(resets(0) >= 1); /* and what the one in slot 1 asked for */
@@ -236,16 +223,6 @@ static void refusals_are_few(void **state)
 	assert_int_equal(parties[0].endpoint.n_refused, 1000);
 }
 
-static void empty_graves(struct qs_engine *engine)
-{
-	struct qs_grave *grave;
-
-	while ((grave = SLIST_FIRST(&engine->graves)) != NULL) {
-		SLIST_REMOVE_HEAD(&engine->graves, link);
-		grave->fn(grave);
-	}
-}
-
 /* What has come to a socket that is about to close is handed on before. */
 static void who_closes_hands_on_what_is_there(void **state)
 {
@@ -265,13 +242,13 @@ static void who_closes_hands_on_what_is_there(void **state)
 	endpoint->source.fd = endpoint->udp.fd;
 	assert_int_equal(qs_member_join(engine, endpoint, &at, 1, &endpoint->member), 0);
 	TAILQ_INSERT_TAIL(&engine->endpoints, endpoint, link);
-	settle_two();
+	parties_settle(parties, 2);
 	id_of(packet + 1, 1);
 	assert_int_equal(sendto(client, packet, LEN, 0, (struct sockaddr *)&target, sizeof(target)),
 			 LEN);
 	qs_endpoint_release(endpoint);
-	empty_graves(engine);
-	settle_two();
+	party_bury(engine);
+	parties_settle(parties, 2);
 	assert_int_equal(parties[1].member->handed_in, 1);
 }
 

@@ -16,34 +16,23 @@
 
 static struct party parties[2];
 
-static struct qs_addr address(uint16_t port)
-{
-	return (struct qs_addr){.family = AF_INET, .port = port, .ip = {127, 0, 0, 1}};
-}
-
-static void settle(void)
-{
-	for (int i = 0; i < 64; i++)
-		party_turn(&parties[i % 2]);
-}
-
 /* Each knows the other's secret by its hello: so one of them says it anew, with the secret. */
 static int both_join(void **state)
 {
-	struct qs_addr at = address((uint16_t)(20000 + getpid() % 20000));
+	struct qs_addr at = party_address(1);
 
 	(void)state;
 	for (unsigned i = 0; i < 2; i++)
 		party_join(&parties[i], at);
-	settle();
+	parties_settle(parties, 2);
 	for (unsigned i = 0; i < 2; i++)
 		memset(parties[i].endpoint.token_secret, 'a' + (int)i,
 		       sizeof(parties[i].endpoint.token_secret));
 	qs_link_end(qs_member_link(parties[0].member, 1));
-	settle();
+	parties_settle(parties, 2);
 	parties[0].engine.now_ns += 10 * QS_NSEC;
 	qs_member_sweep(parties[0].member);
-	settle();
+	parties_settle(parties, 2);
 	return 0;
 }
 

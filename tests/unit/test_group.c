@@ -27,32 +27,18 @@
 #define N 3
 
 static struct party parties[N];
-static uint16_t port;
-
-/* All say what they have to say. */
-static void settle(void)
-{
-	for (int i = 0; i < 64; i++)
-		party_turn(&parties[i % N]);
-}
-
-static struct qs_addr address(uint8_t last)
-{
-	return (struct qs_addr){.family = AF_INET, .port = port, .ip = {127, 0, 0, last}};
-}
 
 static void join(struct party *p, uint8_t last)
 {
-	party_join(p, address(last));
+	party_join(p, party_address(last));
 }
 
 static int all_join(void **state)
 {
 	(void)state;
-	port = (uint16_t)(20000 + getpid() % 20000);
 	for (unsigned i = 0; i < N; i++)
 		join(&parties[i], (uint8_t)(i == 2 ? 2 : 1));
-	settle();
+	parties_settle(parties, N);
 	return 0;
 }
 
@@ -91,11 +77,11 @@ static void a_slot_is_used_again(void **state)
 
 	(void)state;
 	party_leave(&parties[1]);
-	settle();
+	parties_settle(parties, N);
 	assert_null(qs_member_link(parties[0].member, 1));
 	assert_false(qs_member_has_twin(parties[0].member));
 	join(&parties[1], 1);
-	settle();
+	parties_settle(parties, N);
 	assert_int_equal(parties[1].member->slot, 1);
 	assert_non_null(qs_member_link(parties[2].member, 1));
 	/* 1 in 65,536 that it is the same */
@@ -110,20 +96,22 @@ static void much_is_served(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < 300; i++) {
-		serves[i] = (struct qs_serve){
-			.id = i, .endpoint = address(1), .tcp = address(1), .alpn = "h3"};
+		serves[i] = (struct qs_serve){.id = i,
+					      .endpoint = party_address(1),
+					      .tcp = party_address(1),
+					      .alpn = "h3"};
 		snprintf(serves[i].name, sizeof(serves[i].name), "%u.test", i);
 	}
 	qs_member_publish(parties[0].member, serves, 300);
-	settle();
+	parties_settle(parties, N);
 	link = qs_member_link(parties[2].member, 0);
 	assert_int_equal(link->n_serves, 300);
 	assert_string_equal(link->serves[299].name, "299.test");
 	qs_member_publish(parties[0].member, serves, 1);
-	settle();
+	parties_settle(parties, N);
 	assert_int_equal(link->n_serves, 1);
 	qs_member_publish(parties[0].member, NULL, 0);
-	settle();
+	parties_settle(parties, N);
 	assert_int_equal(link->n_serves, 0);
 	free(serves);
 }
@@ -165,7 +153,7 @@ static void later(uint64_t ns)
 		parties[i].engine.now_ns += ns;
 		qs_member_sweep(parties[i].member);
 	}
-	settle();
+	parties_settle(parties, N);
 }
 
 static void a_lost_link_is_made_again(void **state)
@@ -175,7 +163,7 @@ static void a_lost_link_is_made_again(void **state)
 	(void)state;
 	assert_true(qs_member_has_neighbour(parties[0].member));
 	shutdown(link->source.fd, SHUT_RDWR);
-	settle();
+	parties_settle(parties, N);
 	assert_null(qs_member_link(parties[0].member, 1));
 	assert_false(qs_member_has_neighbour(parties[0].member));
 	assert_false(qs_member_is_alone(parties[0].member)); /* not yet */
@@ -183,7 +171,7 @@ static void a_lost_link_is_made_again(void **state)
 	assert_non_null(qs_member_link(parties[0].member, 1));
 	assert_non_null(qs_member_link(parties[1].member, 0));
 	party_leave(&parties[1]);
-	settle();
+	parties_settle(parties, N);
 	parties[0].engine.now_ns += 3 * QS_NSEC;
 	qs_member_sweep(parties[0].member);
 	assert_false(qs_member_is_alone(parties[0].member));
@@ -204,7 +192,7 @@ static void who_is_stopped_is_waited_for_once(void **state)
 		qs_member_sync(parties[0].member);
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	assert_true(b.tv_sec - a.tv_sec < 15); /* 30 s if each were waited for */
-	settle();
+	parties_settle(parties, N);
 	assert_false(qs_member_link(parties[0].member, 1)->late);
 }
 
@@ -231,7 +219,7 @@ static void set_scene(void)
 	scene.conn.engine = scene.stream.engine = engine;
 	scene.conn.endpoint = &parties[0].endpoint;
 	scene.conn.rule = &scene.rule;
-	scene.conn.local = address(1);
+	scene.conn.local = party_address(1);
 	TAILQ_INIT(&scene.conn.streams);
 	TAILQ_INSERT_TAIL(&engine->conns, &scene.conn, link_all);
 	scene.stream.conn = &scene.conn;
@@ -248,7 +236,7 @@ static bool is_answered(uint32_t number)
 	struct qs_link *link = qs_member_link(parties[1].member, 0);
 
 	qs_link_say(link, QS_HANDOFF_SYNC, number, NULL, 0);
-	settle();
+	parties_settle(parties, N);
 	return link->acked == number;
 }
 
@@ -259,14 +247,17 @@ static bool is_answered_after(uint64_t ns, uint32_t number)
 
 	engine->now_ns += ns;
 	qs_timers_run(&engine->timers, engine->now_ns);
-	settle();
+	parties_settle(parties, N);
 	return qs_member_link(parties[1].member, 0)->acked == number;
 }
 
 static void a_queue_is_waited_for(void **state)
 {
-	struct qs_serve serve = {
-		.id = 1, .endpoint = address(1), .tcp = address(1), .alpn = "two", .cookie = 2};
+	struct qs_serve serve = {.id = 1,
+				 .endpoint = party_address(1),
+				 .tcp = party_address(1),
+				 .alpn = "two",
+				 .cookie = 2};
 
 	(void)state;
 	set_scene();
@@ -306,7 +297,7 @@ static void a_queue_is_waited_for(void **state)
 static struct qs_udp_train train_for(uint8_t *data, size_t len)
 {
 	struct qs_udp_train train = {.data = data, .len = len, .segment = len};
-	struct qs_addr local = address(1), remote = address(9);
+	struct qs_addr local = party_address(1), remote = party_address(9);
 
 	train.local_len = qs_addr_to_sockaddr(&local, AF_INET, &train.local);
 	train.remote_len = qs_addr_to_sockaddr(&remote, AF_INET, &train.remote);
@@ -323,7 +314,7 @@ static void a_burst_is_not_lost(void **state)
 	for (unsigned i = 0; i < 1000; i++)
 		assert_true(qs_link_send(link, QS_HANDOFF_PACKETS, 0, &train));
 	for (unsigned i = 0; i < 1000 && parties[1].member->handed_in < 1000; i++)
-		settle();
+		parties_settle(parties, N);
 	assert_int_equal(parties[1].member->handed_in, 1000);
 	assert_int_equal(parties[0].member->lost, 0);
 	/* Who never reads costs so much memory and no more. */
@@ -332,7 +323,7 @@ static void a_burst_is_not_lost(void **state)
 	assert_true(parties[0].member->lost > 0);
 	assert_true(link->queued <= (8u << 20));
 	for (unsigned i = 0; i < 1000 && link->queued > 0; i++)
-		settle();
+		parties_settle(parties, N);
 	assert_int_equal(link->queued, 0);
 }
 
@@ -354,7 +345,7 @@ static void leaving_loses_nothing(void **state)
 		sched_yield();
 	atomic_store(&stop, true);
 	pthread_join(thread, NULL);
-	settle();
+	parties_settle(parties, N);
 	assert_int_equal(parties[2].member->handed_in, sent);
 }
 
@@ -367,7 +358,7 @@ static bool is_sent_away(const void *message, size_t len)
 	ssize_t got;
 	bool spoke = false, gone;
 
-	n = snprintf(name.sun_path + 1, 100, "quicshim/udp4/%u/0", port);
+	n = snprintf(name.sun_path + 1, 100, "quicshim/udp4/%u/0", party_address(1).port);
 	if (connect(fd, (struct sockaddr *)&name,
 		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) < 0)
 		return false;
@@ -413,7 +404,7 @@ static void bad_messages_end_a_link(void **state)
 	qs_handoff_head(&head, QS_HANDOFF_SYNC, 1); /* before any hello */
 	assert_false(is_sent_away(&head, sizeof(head)));
 	assert_false(is_sent_away("x", 1));
-	settle();
+	parties_settle(parties, N);
 	assert_int_equal(parties[0].member->handed_in, before);
 	assert_non_null(qs_member_link(parties[0].member, 1));
 }

@@ -25,23 +25,15 @@
 static struct party parties[N];
 static struct qs_addr at;
 
-static void settle(void)
-{
-	for (int i = 0; i < 64; i++)
-		party_turn(&parties[i % N]);
-}
-
 static int both_join(void **state)
 {
 	(void)state;
-	at = (struct qs_addr){.family = AF_INET,
-			      .port = (uint16_t)(20000 + getpid() % 20000),
-			      .ip = {127, 0, 0, 1}};
+	at = party_address(1);
 	for (unsigned i = 0; i < N; i++)
 		party_join(&parties[i], at);
 	for (unsigned i = 0; i < N; i++)
 		qs_member_bound(parties[i].member);
-	settle();
+	parties_settle(parties, N);
 	return 0;
 }
 
@@ -62,7 +54,7 @@ static struct qs_link *link_of(unsigned i)
 static void ends(enum qs_handoff_type type, uint32_t number, const void *body, size_t len)
 {
 	qs_link_say(link_of(0), type, number, body, len);
-	settle();
+	parties_settle(parties, N);
 	assert_null(link_of(1));
 }
 
@@ -126,7 +118,7 @@ static void descriptors_are_closed(void **state)
 		fds[i] = tube[1];
 	qs_link_send_fds(link_of(0), fds, QS_LADDER_FDS);
 	qs_link_send_fds(link_of(0), fds, QS_LADDER_FDS - 1);
-	settle();
+	parties_settle(parties, N);
 	close(tube[1]);
 	assert_int_equal(read(tube[0], &octet, 1), 0); /* nobody has the other end */
 	close(tube[0]);
@@ -175,17 +167,17 @@ static void without_descriptors_it_is_deaf_for_a_while(void **state)
 	getrlimit(RLIMIT_NOFILE, &limit);
 	tight = (struct rlimit){(rlim_t)lowest, limit.rlim_max};
 	setrlimit(RLIMIT_NOFILE, &tight);
-	settle();
+	parties_settle(parties, N);
 	setrlimit(RLIMIT_NOFILE, &limit);
 	assert_true(parties[0].member->deaf);
-	settle();
+	parties_settle(parties, N);
 	assert_true(recv(fd, hello, sizeof(hello), MSG_DONTWAIT) < 0);
 	qs_member_sweep(parties[0].member);
-	settle();
+	parties_settle(parties, N);
 	assert_true(recv(fd, hello, sizeof(hello), MSG_DONTWAIT) > 0);
 	assert_false(parties[0].member->deaf);
 	close(fd);
-	settle();
+	parties_settle(parties, N);
 }
 
 /* One whom we believe, who may be a user with fewer rights (udp-owner), can't use up our descriptors. */
@@ -217,7 +209,7 @@ static void links_are_bounded(void **state)
 	for (unsigned i = 0; i < MANY; i++)
 		close(fds[i]);
 	for (int i = 0; i < 64; i++)
-		settle();
+		parties_settle(parties, N);
 	assert_int_equal(parties[0].member->n_links, 1);
 	assert_non_null(link_of(0));
 }

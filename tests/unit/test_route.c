@@ -20,21 +20,13 @@ static struct party parties[N];
 static struct qs_listener listener; /* of the first one */
 static struct qs_addr at;
 
-static void settle(void)
-{
-	for (int i = 0; i < 64; i++)
-		party_turn(&parties[i % N]);
-}
-
 static int all_join(void **state)
 {
 	(void)state;
-	at = (struct qs_addr){.family = AF_INET,
-			      .port = (uint16_t)(20000 + getpid() % 20000),
-			      .ip = {127, 0, 0, 1}};
+	at = party_address(1);
 	for (unsigned i = 0; i < N; i++)
 		party_join(&parties[i], at);
-	settle();
+	parties_settle(parties, N);
 	listener = (struct qs_listener){.id = 7, .endpoints = {&parties[0].endpoint}};
 	TAILQ_INSERT_TAIL(&parties[0].engine.listeners, &listener, link);
 	return 0;
@@ -60,7 +52,7 @@ static void serves(unsigned i, unsigned n, const char *const (*what)[2])
 		snprintf(list[k].name, sizeof(list[k].name), "%s", what[k][1]);
 	}
 	qs_member_publish(parties[i].member, list, n);
-	settle();
+	parties_settle(parties, N);
 }
 
 static void serves_one(unsigned i, const char *alpn, const char *name)
